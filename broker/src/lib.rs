@@ -1,0 +1,1 @@
+//! An embedded broker that speaks the NATS client protocol, for development and tests.

@@ -1,0 +1,1 @@
+//! The demo worker: one function for each thing that Sluice does.

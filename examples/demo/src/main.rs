@@ -1,0 +1,2 @@
+//! The demo worker as a process of its own.
+fn main() {}

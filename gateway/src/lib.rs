@@ -1,0 +1,1 @@
+//! The Sluice API gateway: library and the sluice binary.

@@ -1,0 +1,1 @@
+//! Write Sluice workers: functions that clients call through the gateway.
