@@ -1,0 +1,332 @@
+//! What a worker sends back: results, errors, stream items, and signs of life.
+//!
+//! A sync success is the bare result with no headers but, for MessagePack, its `Content-Type`.
+//! Everything else names its kind. The first final frame of a call wins.
+
+use bytes::Bytes;
+
+use crate::error::{CallError, ErrorCode, ErrorSource, Executed};
+use crate::headers as h;
+use crate::payload::{Encoding, Payload};
+
+/// One reply message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Frame {
+    /// The result of a sync or async call; final.
+    Result(Payload),
+    /// One item of a stream.
+    Item {
+        /// From 1, without gaps.
+        seq: u64,
+        /// The item.
+        payload: Payload,
+        /// Whether this is the stream's last word: final, no end frame follows.
+        last: bool,
+    },
+    /// The end of a stream; final.
+    End {
+        /// How many items the stream had.
+        count: u64,
+    },
+    /// The call failed; final.
+    Error {
+        /// Why.
+        error: Box<CallError>,
+        /// Who says so.
+        instance: Option<String>,
+    },
+    /// The handler is still at work.
+    Beat {
+        /// Where.
+        instance: String,
+        /// Items sent so far.
+        seq: u64,
+    },
+    /// The worker took the call: the success of `none`, the start of async and streams.
+    Accepted {
+        /// Where.
+        instance: String,
+    },
+}
+
+/// A reply that makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidFrame {
+    /// `Sluice-Kind` is none of ours.
+    #[error("reply of unknown kind {0:?}")]
+    Kind(String),
+    /// A header that the kind needs is missing or malformed.
+    #[error("reply header {0} is missing or malformed")]
+    Header(&'static str),
+}
+
+/// Reply kinds on the wire.
+mod kind {
+    pub(super) const ITEM: &str = "item";
+    pub(super) const END: &str = "end";
+    pub(super) const ERROR: &str = "error";
+    pub(super) const BEAT: &str = "beat";
+    pub(super) const ACCEPTED: &str = "accepted";
+}
+
+impl Frame {
+    /// Whether nothing may follow this frame.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Result(_) | Self::End { .. } | Self::Error { .. } => true,
+            Self::Item { last, .. } => *last,
+            Self::Beat { .. } | Self::Accepted { .. } => false,
+        }
+    }
+
+    /// Reads a reply; `get` finds a header by name. Does not look into the value.
+    ///
+    /// # Errors
+    /// When the kind is unknown or a header that it needs is missing or malformed.
+    pub fn decode<'a>(
+        get: impl Fn(&'static str) -> Option<&'a str>,
+        body: Bytes,
+    ) -> Result<Self, InvalidFrame> {
+        let number = |name| {
+            get(name)
+                .and_then(|v: &str| v.parse::<u64>().ok())
+                .ok_or(InvalidFrame::Header(name))
+        };
+        let instance = || {
+            get(h::INSTANCE)
+                .and_then(h::decode_value)
+                .map(|i| i.into_owned())
+        };
+        let required = || instance().ok_or(InvalidFrame::Header(h::INSTANCE));
+        let encoding = get(h::CONTENT_TYPE)
+            .map_or(Some(Encoding::Json), Encoding::from_media_type)
+            .ok_or(InvalidFrame::Header(h::CONTENT_TYPE));
+        match get(h::KIND) {
+            None if get(h::SERVICE_ERROR).is_some() || get(h::SERVICE_ERROR_CODE).is_some() => {
+                Ok(Self::Error {
+                    error: Box::new(decode_error(&get, &body)),
+                    instance: instance(),
+                })
+            }
+            None => Ok(Self::Result(Payload {
+                encoding: encoding?,
+                bytes: body,
+            })),
+            Some(kind::ITEM) => Ok(Self::Item {
+                seq: number(h::SEQ)?,
+                payload: Payload {
+                    encoding: encoding?,
+                    bytes: body,
+                },
+                last: get(h::LAST) == Some("true"),
+            }),
+            Some(kind::END) => Ok(Self::End {
+                count: number(h::SEQ)?,
+            }),
+            Some(kind::ERROR) => Ok(Self::Error {
+                error: Box::new(decode_error(&get, &body)),
+                instance: instance(),
+            }),
+            Some(kind::BEAT) => Ok(Self::Beat {
+                instance: required()?,
+                seq: number(h::SEQ)?,
+            }),
+            Some(kind::ACCEPTED) => Ok(Self::Accepted {
+                instance: required()?,
+            }),
+            Some(other) => Err(InvalidFrame::Kind(other.chars().take(40).collect())),
+        }
+    }
+
+    /// Hands each header to `put` and returns the body.
+    pub fn encode(&self, mut put: impl FnMut(&'static str, &str)) -> Bytes {
+        let mut number = itoa::Buffer::new();
+        let content_type = |put: &mut dyn FnMut(&'static str, &str), payload: &Payload| {
+            if payload.encoding != Encoding::Json {
+                put(h::CONTENT_TYPE, payload.encoding.media_type());
+            }
+        };
+        match self {
+            Self::Result(payload) => {
+                content_type(&mut put, payload);
+                payload.bytes.clone()
+            }
+            Self::Item { seq, payload, last } => {
+                put(h::KIND, kind::ITEM);
+                put(h::SEQ, number.format(*seq));
+                if *last {
+                    put(h::LAST, "true");
+                }
+                content_type(&mut put, payload);
+                payload.bytes.clone()
+            }
+            Self::End { count } => {
+                put(h::KIND, kind::END);
+                put(h::SEQ, number.format(*count));
+                Bytes::new()
+            }
+            Self::Error { error, instance } => {
+                put(h::KIND, kind::ERROR);
+                if let Some(instance) = instance {
+                    put(h::INSTANCE, &h::encode_value(instance));
+                }
+                encode_error(error, put)
+            }
+            Self::Beat { instance, seq } => {
+                put(h::KIND, kind::BEAT);
+                put(h::INSTANCE, &h::encode_value(instance));
+                put(h::SEQ, number.format(*seq));
+                Bytes::new()
+            }
+            Self::Accepted { instance } => {
+                put(h::KIND, kind::ACCEPTED);
+                put(h::INSTANCE, &h::encode_value(instance));
+                Bytes::new()
+            }
+        }
+    }
+}
+
+/// Codes that a worker may use for the gateway to act upon; all others are the function's own.
+fn worker_may_say(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::WorkerError
+            | ErrorCode::Overloaded
+            | ErrorCode::InvalidArguments
+            | ErrorCode::InvalidRequest
+            | ErrorCode::PermissionDenied
+            | ErrorCode::UnknownFunction
+            | ErrorCode::Cancelled
+            | ErrorCode::Timeout
+            | ErrorCode::PayloadTooLarge
+            | ErrorCode::PayloadIncomplete
+            | ErrorCode::StreamLost
+            | ErrorCode::Internal
+    )
+}
+
+fn decode_error<'a>(get: &impl Fn(&'static str) -> Option<&'a str>, body: &[u8]) -> CallError {
+    let text = |name| get(name).and_then(h::decode_value).map(|t| t.into_owned());
+    let code_text = text(h::ERROR_CODE).filter(|c| crate::id::check("code", c).is_ok());
+    let known = code_text
+        .as_deref()
+        .and_then(ErrorCode::parse)
+        .filter(|c| worker_may_say(*c));
+    let executed = get(h::EXECUTED)
+        .and_then(Executed::parse)
+        .unwrap_or(Executed::Yes);
+    let message = text(h::SERVICE_ERROR).filter(|m| !m.is_empty());
+    CallError {
+        code: known.unwrap_or(ErrorCode::WorkerError),
+        custom_code: if known.is_some() { None } else { code_text },
+        message: message.unwrap_or_else(|| "the function failed without a message".to_owned()),
+        source: ErrorSource::Worker,
+        can_retry: get(h::RETRY) == Some("true"),
+        executed,
+        status: get(h::SERVICE_ERROR_CODE).and_then(|s| s.parse().ok()),
+        details: serde_json::from_slice(body).ok().map(Box::new),
+    }
+}
+
+fn encode_error(error: &CallError, mut put: impl FnMut(&'static str, &str)) -> Bytes {
+    put(h::SERVICE_ERROR, &h::encode_value(&error.message));
+    put(
+        h::SERVICE_ERROR_CODE,
+        itoa::Buffer::new().format(error.http_status()),
+    );
+    put(h::ERROR_CODE, &h::encode_value(error.code_text()));
+    put(h::RETRY, if error.can_retry { "true" } else { "false" });
+    put(h::EXECUTED, error.executed.as_str());
+    error
+        .details
+        .as_ref()
+        .and_then(|d| serde_json::to_vec(d).ok())
+        .map(Bytes::from)
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    fn round_trip(frame: &Frame) -> Result<Frame, InvalidFrame> {
+        let mut map = HashMap::new();
+        let body = frame.encode(|name, value| {
+            map.insert(name, value.to_owned());
+        });
+        Frame::decode(|n| map.get(n).map(String::as_str), body)
+    }
+
+    #[test]
+    fn frames_round_trip() {
+        let mut error = CallError::new(ErrorCode::WorkerError, "no such user: é")
+            .with_detail("id", 7)
+            .with_executed(Executed::Yes, false);
+        error.custom_code = Some("user_not_found".into());
+        error.status = Some(404);
+        for frame in [
+            Frame::Result(Payload::json("{}")),
+            Frame::Result(Payload::message_pack(vec![0x80])),
+            Frame::Item {
+                seq: 3,
+                payload: Payload::json("1"),
+                last: false,
+            },
+            Frame::Item {
+                seq: 4,
+                payload: Payload::json("1"),
+                last: true,
+            },
+            Frame::End { count: 3 },
+            Frame::Error {
+                error: Box::new(error),
+                instance: Some("i 1".into()),
+            },
+            Frame::Beat {
+                instance: "i".into(),
+                seq: 2,
+            },
+            Frame::Accepted {
+                instance: "i".into(),
+            },
+        ] {
+            assert_eq!(round_trip(&frame), Ok(frame));
+        }
+    }
+
+    #[test]
+    fn a_worker_cannot_speak_for_the_gateway() {
+        let headers = |n: &str| match n {
+            h::SERVICE_ERROR => Some("x"),
+            h::ERROR_CODE => Some("rate_limited"),
+            _ => None,
+        };
+        let Ok(Frame::Error { error, .. }) = Frame::decode(headers, Bytes::new()) else {
+            panic!("not an error");
+        };
+        assert_eq!(error.code, ErrorCode::WorkerError);
+        assert_eq!(error.code_text(), "rate_limited");
+        assert_eq!(error.source, ErrorSource::Worker);
+    }
+
+    proptest! {
+        #[test]
+        fn strangers_replies_never_panic(
+            kind in proptest::option::of(prop_oneof!["item|end|error|beat|accepted", ".{0,9}"]),
+            seq in proptest::option::of(".{0,22}"),
+            rest in ".{0,40}",
+            body in proptest::collection::vec(any::<u8>(), 0..60),
+        ) {
+            let get = |n: &str| match n {
+                h::KIND => kind.as_deref(),
+                h::SEQ => seq.as_deref(),
+                _ => Some(rest.as_str()),
+            };
+            let _ = Frame::decode(get, Bytes::from(body));
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! NATS headers of calls and replies: names, and the values of a call.
+//!
+//! Values that come from clients or tokens are percent-encoded UTF-8 ([`encode_value`]), so that
+//! no client can add a header or a line. Unknown headers are ignored.
+
+use std::borrow::Cow;
+
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+
+use crate::identity::Identity;
+use crate::payload::Encoding;
+
+/// The wire protocol's version, [`crate::PROTOCOL_VERSION`].
+pub const PROTOCOL: &str = "Sluice-Protocol";
+/// The gateway's id of the call, the same in each attempt.
+pub const CALL_ID: &str = "Sluice-Call";
+/// The client's id of the request, percent-encoded.
+pub const REQUEST_ID: &str = "Sluice-Request-Id";
+/// The verified user, percent-encoded; absent: anonymous.
+pub const USER: &str = "Sluice-User";
+/// The verified roles, each percent-encoded, joined by commas.
+pub const ROLES: &str = "Sluice-Roles";
+/// The device, percent-encoded.
+pub const DEVICE: &str = "Sluice-Device";
+/// Milliseconds that are left until the caller gives up, when the message was sent.
+pub const DEADLINE: &str = "Sluice-Deadline";
+/// 1 for the first attempt, 2 for the first retry.
+pub const ATTEMPT: &str = "Sluice-Attempt";
+/// W3C Trace Context.
+pub const TRACEPARENT: &str = "traceparent";
+/// `<items>,<bytes>`: what a stream may send before it needs more credit.
+pub const CREDIT: &str = "Sluice-Credit";
+/// `pending`: the SDK checks permission and args, after its own changes.
+pub const PERMISSION: &str = "Sluice-Permission";
+/// Media type of the body; absent: JSON.
+pub const CONTENT_TYPE: &str = "Content-Type";
+/// `<i>/<n>`, from 1: a part of a payload above `max_payload`.
+pub const CHUNK: &str = "Sluice-Chunk";
+/// Total bytes, in the first chunk.
+pub const SIZE: &str = "Sluice-Size";
+/// What a reply is: see [`crate::frame`]. Absent: a result or an error.
+pub const KIND: &str = "Sluice-Kind";
+/// A stream item's number from 1; in beats and ends: how many items were sent.
+pub const SEQ: &str = "Sluice-Seq";
+/// `true` on an item that is the stream's last word: no end follows.
+pub const LAST: &str = "Sluice-Last";
+/// The instance that replies.
+pub const INSTANCE: &str = "Sluice-Instance";
+/// Our error code.
+pub const ERROR_CODE: &str = "Sluice-Error";
+/// `true` or `false`: whether the same call may be sent again.
+pub const RETRY: &str = "Sluice-Retry";
+/// `no`, `unknown` or `yes`: whether the function ran.
+pub const EXECUTED: &str = "Sluice-Executed";
+/// The error's text (ADR-32), percent-encoded.
+pub const SERVICE_ERROR: &str = "Nats-Service-Error";
+/// The error's status (ADR-32).
+pub const SERVICE_ERROR_CODE: &str = "Nats-Service-Error-Code";
+/// `<counter>-<random>`, in signed registry messages.
+pub const NONCE: &str = "Sluice-Nonce";
+/// HMAC-SHA-256 in hex, in signed registry messages.
+pub const SIGNATURE: &str = "Sluice-Signature";
+
+// Space, comma and percent besides controls and non-ASCII, so that lists can be split again.
+const RESERVED: &AsciiSet = &CONTROLS.add(b' ').add(b',').add(b'%');
+
+/// A text as a header value.
+#[must_use]
+pub fn encode_value(text: &str) -> Cow<'_, str> {
+    utf8_percent_encode(text, RESERVED).into()
+}
+
+/// The text of a header value; `None` if it is not percent-encoded UTF-8.
+#[must_use]
+pub fn decode_value(value: &str) -> Option<Cow<'_, str>> {
+    percent_decode_str(value).decode_utf8().ok()
+}
+
+/// How much a stream may send: cumulative, "up to item N and byte B".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Credit {
+    /// Items since the stream's start.
+    pub items: u64,
+    /// Bytes of items since the stream's start.
+    pub bytes: u64,
+}
+
+impl Credit {
+    /// `<items>,<bytes>`.
+    #[must_use]
+    pub fn to_value(self) -> String {
+        format!("{},{}", self.items, self.bytes)
+    }
+
+    /// Reads [`Self::to_value`].
+    #[must_use]
+    pub fn parse(value: &str) -> Option<Self> {
+        let (items, bytes) = value.split_once(',')?;
+        Some(Self {
+            items: items.parse().ok()?,
+            bytes: bytes.parse().ok()?,
+        })
+    }
+}
+
+/// All headers of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallHeaders {
+    /// The gateway's id of the call.
+    pub call_id: String,
+    /// The client's id of the request.
+    pub request_id: String,
+    /// For whom.
+    pub identity: Identity,
+    /// Milliseconds left.
+    pub deadline_ms: u64,
+    /// From 1.
+    pub attempt: u32,
+    /// W3C Trace Context, passed on as it came.
+    pub traceparent: Option<String>,
+    /// Initial credit; streams only.
+    pub credit: Option<Credit>,
+    /// Encoding of the args, and of the result that is wanted.
+    pub encoding: Encoding,
+}
+
+/// A call's headers that cannot be understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidHeaders {
+    /// A header that every call has is missing.
+    #[error("header {0} is missing")]
+    Missing(&'static str),
+    /// A header has a value that is none.
+    #[error("header {0} has a malformed value")]
+    Malformed(&'static str),
+    /// The call speaks a newer protocol.
+    #[error("protocol version {0} is not supported")]
+    Protocol(String),
+}
+
+impl CallHeaders {
+    /// Hands each header to `put`, name and encoded value.
+    pub fn encode(&self, mut put: impl FnMut(&'static str, &str)) {
+        let mut number = itoa::Buffer::new();
+        put(PROTOCOL, number.format(crate::PROTOCOL_VERSION));
+        put(CALL_ID, &self.call_id);
+        put(REQUEST_ID, &encode_value(&self.request_id));
+        put(DEADLINE, number.format(self.deadline_ms));
+        put(ATTEMPT, number.format(self.attempt));
+        put(CONTENT_TYPE, self.encoding.media_type());
+        if let Some(user) = &self.identity.user_id {
+            put(USER, &encode_value(user));
+        }
+        if let Some(device) = &self.identity.device_id {
+            put(DEVICE, &encode_value(device));
+        }
+        if !self.identity.roles.is_empty() {
+            let roles: Vec<_> = self
+                .identity
+                .roles
+                .iter()
+                .map(|r| encode_value(r))
+                .collect();
+            put(ROLES, &roles.join(","));
+        }
+        if let Some(trace) = &self.traceparent {
+            put(TRACEPARENT, &encode_value(trace));
+        }
+        if let Some(credit) = self.credit {
+            put(CREDIT, &credit.to_value());
+        }
+    }
+
+    /// Reads what [`Self::encode`] wrote; `get` finds a header by name.
+    ///
+    /// # Errors
+    /// When a header is missing or malformed, or the protocol's version is another.
+    pub fn decode<'a>(
+        get: impl Fn(&'static str) -> Option<&'a str>,
+    ) -> Result<Self, InvalidHeaders> {
+        let text = |name| {
+            get(name)
+                .map(|v| {
+                    decode_value(v)
+                        .map(Cow::into_owned)
+                        .ok_or(InvalidHeaders::Malformed(name))
+                })
+                .transpose()
+        };
+        let required = |name| text(name)?.ok_or(InvalidHeaders::Missing(name));
+        let protocol = required(PROTOCOL)?;
+        if protocol.parse() != Ok(crate::PROTOCOL_VERSION) {
+            return Err(InvalidHeaders::Protocol(protocol));
+        }
+        let roles = get(ROLES)
+            .map(|list| {
+                list.split(',')
+                    .map(|r| decode_value(r).map(Cow::into_owned))
+                    .collect()
+            })
+            .unwrap_or_else(|| Some(Vec::new()))
+            .ok_or(InvalidHeaders::Malformed(ROLES))?;
+        let number = |name| {
+            required(name)?
+                .parse::<u64>()
+                .map_err(|_| InvalidHeaders::Malformed(name))
+        };
+        let encoding = get(CONTENT_TYPE).map_or(Some(Encoding::Json), Encoding::from_media_type);
+        Ok(Self {
+            call_id: required(CALL_ID)?,
+            request_id: required(REQUEST_ID)?,
+            identity: Identity {
+                user_id: text(USER)?,
+                device_id: text(DEVICE)?,
+                roles,
+            },
+            deadline_ms: number(DEADLINE)?,
+            attempt: u32::try_from(number(ATTEMPT)?)
+                .map_err(|_| InvalidHeaders::Malformed(ATTEMPT))?,
+            traceparent: text(TRACEPARENT)?,
+            credit: get(CREDIT)
+                .map(|v| Credit::parse(v).ok_or(InvalidHeaders::Malformed(CREDIT)))
+                .transpose()?,
+            encoding: encoding.ok_or(InvalidHeaders::Malformed(CONTENT_TYPE))?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    #[test]
+    fn a_clients_text_stays_in_its_value() {
+        assert_eq!(
+            encode_value("a\r\nX: 1, é%"),
+            "a%0D%0AX:%201%2C%20%C3%A9%25"
+        );
+        assert_eq!(
+            decode_value("a%0D%0AX:%201%2C%20%C3%A9%25").unwrap(),
+            "a\r\nX: 1, é%"
+        );
+        assert_eq!(decode_value("%FF"), None);
+    }
+
+    #[test]
+    fn call_headers_round_trip() {
+        let headers = CallHeaders {
+            call_id: "c1".into(),
+            request_id: "r 1".into(),
+            identity: Identity {
+                user_id: Some("u,1".into()),
+                device_id: Some("d".into()),
+                roles: vec!["a,b".into(), "c".into()],
+            },
+            deadline_ms: 4990,
+            attempt: 2,
+            traceparent: Some("00-ab-cd-01".into()),
+            credit: Some(Credit {
+                items: 64,
+                bytes: 262_144,
+            }),
+            encoding: Encoding::MessagePack,
+        };
+        let mut map = HashMap::new();
+        headers.encode(|name, value| {
+            map.insert(name, value.to_owned());
+        });
+        assert_eq!(
+            CallHeaders::decode(|n| map.get(n).map(String::as_str)),
+            Ok(headers)
+        );
+        map.remove(CALL_ID);
+        assert_eq!(
+            CallHeaders::decode(|n| map.get(n).map(String::as_str)),
+            Err(InvalidHeaders::Missing(CALL_ID))
+        );
+        map.insert(PROTOCOL, "2".into());
+        assert_eq!(
+            CallHeaders::decode(|n| map.get(n).map(String::as_str)),
+            Err(InvalidHeaders::Protocol("2".into()))
+        );
+    }
+}
