@@ -1,1 +1,28 @@
-//! The Sluice API gateway: library and the sluice binary.
+//! The Sluice gateway: takes calls from clients and dispatches them over NATS to workers.
+//!
+//! # The life of a request
+//!
+//! ```text
+//! edge      bytes in: HTTP (or a socket) becomes a pipeline::Call
+//! pipeline  resolve → authorize → validate, one line a stage, one type a stage passed
+//! dispatch  select an instance, send, watch, retry, keep the deadline
+//! reply     results and stream items go back to the edge, which prints them
+//! ```
+//!
+//! The [`registry`] knows what functions and instances there are: an immutable snapshot, swapped
+//! whole. A [`shard::Shard`] is one thread's share of all this; there are no globals.
+
+pub mod admin;
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod dev;
+pub mod dispatch;
+pub mod edge;
+pub mod health;
+pub mod pipeline;
+pub mod registry;
+pub mod reply;
+pub mod results;
+pub mod shard;
+pub mod sticky;

@@ -1,0 +1,205 @@
+//! The immutable picture that calls are resolved against.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use sluice_protocol::registry::feature;
+use sluice_protocol::request::named_version;
+use sluice_protocol::{ApiVersion, Encoding, FunctionName, FunctionSpec, InstanceId, ServiceName};
+
+/// Every function that is known, with the instances that serve it.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// By service, then by function.
+    pub services: HashMap<ServiceName, HashMap<FunctionName, FunctionVersions>>,
+}
+
+/// All versions of one function, oldest first; one without version stands before all others.
+#[derive(Debug, Default)]
+pub struct FunctionVersions {
+    /// In ascending order.
+    pub versions: Vec<Arc<Function>>,
+}
+
+/// One version of one function.
+#[derive(Debug)]
+pub struct Function {
+    /// Of which service.
+    pub service: ServiceName,
+    /// Which function.
+    pub request_type: FunctionName,
+    /// Which version.
+    pub version: Option<ApiVersion>,
+    /// Where any worker of it listens, by queue group.
+    pub call_subject: String,
+    /// Switched off by an operator, or registered so.
+    pub disabled: bool,
+    /// What live instances run, by config: one, but during a deploy. Never empty: after the last
+    /// instance has gone its config stays for a while, so that the function stays known.
+    pub variants: Vec<Variant>,
+    /// The counter of round_robin: strict, over all shards, kept when the snapshot changes.
+    pub round_robin: Arc<AtomicUsize>,
+}
+
+/// One config's form of a function, and who runs it.
+#[derive(Debug)]
+pub struct Variant {
+    /// The hash of the config.
+    pub config_hash: String,
+    /// The function as that config has it.
+    pub spec: Arc<FunctionSpec>,
+    /// The instances that take calls, ordered by id.
+    pub instances: Vec<Arc<Instance>>,
+    /// The function is served by plain NATS responders on this subject (gateway's config file):
+    /// nothing is known of instances.
+    pub fixed_subject: Option<String>,
+}
+
+/// One worker process that serves a service.
+#[derive(Debug)]
+pub struct Instance {
+    /// Which one.
+    pub id: InstanceId,
+    /// Of which service.
+    pub service: ServiceName,
+    /// Sends beats and answers pings.
+    pub beats: bool,
+    /// Counts credit.
+    pub credit: bool,
+    /// Obeys cancel.
+    pub cancel: bool,
+    /// Takes MessagePack.
+    pub message_pack: bool,
+    /// Where it hears cancel and credit.
+    pub control_subject: String,
+    /// Where it answers whether it holds a call.
+    pub ping_subject: String,
+    /// Calls that it takes at once; 0: not told.
+    pub capacity: AtomicU32,
+    /// Calls that it held at its last heartbeat.
+    pub reported_in_flight: AtomicU32,
+    /// Calls that this gateway has there.
+    pub in_flight: AtomicU32,
+    /// A moving average of its answers' latency in microseconds.
+    pub latency_us: AtomicU32,
+    /// Until when it is passed over after it did not respond: milliseconds of the registry's
+    /// clock ([`Instance::suspend`]).
+    pub suspended_until_ms: AtomicU64,
+    /// How often in a row nobody responded there.
+    pub no_responders: AtomicU32,
+}
+
+impl Instance {
+    /// An instance with nothing known of its load.
+    #[must_use]
+    pub fn new(
+        id: InstanceId,
+        service: ServiceName,
+        subjects: &sluice_protocol::Subjects,
+        features: &[String],
+        encodings: &[String],
+    ) -> Self {
+        let has = |name: &str| features.iter().any(|f| f == name);
+        Self {
+            beats: has(feature::BEAT),
+            credit: has(feature::CREDIT),
+            cancel: has(feature::CANCEL),
+            message_pack: encodings.iter().any(|e| e == Encoding::MessagePack.name()),
+            control_subject: subjects.control(&service, &id),
+            ping_subject: subjects.ping(&service, &id),
+            id,
+            service,
+            capacity: AtomicU32::new(0),
+            reported_in_flight: AtomicU32::new(0),
+            in_flight: AtomicU32::new(0),
+            latency_us: AtomicU32::new(0),
+            suspended_until_ms: AtomicU64::new(0),
+            no_responders: AtomicU32::new(0),
+        }
+    }
+
+    /// Nobody responded on the instance's subject: pass it over for a second. From the second
+    /// time in a row on the registry takes it out at its next look.
+    pub fn suspend(&self, now_ms: u64) {
+        self.suspended_until_ms
+            .store(now_ms + 1000, Ordering::Relaxed);
+        self.no_responders.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The instance answered: it may be selected again.
+    pub fn responded(&self) {
+        if self.no_responders.load(Ordering::Relaxed) != 0 {
+            self.no_responders.store(0, Ordering::Relaxed);
+            self.suspended_until_ms.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it may be selected.
+    #[must_use]
+    pub fn is_available(&self, now_ms: u64) -> bool {
+        self.suspended_until_ms.load(Ordering::Relaxed) <= now_ms
+    }
+}
+
+/// Why a name leads to no function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unresolved {
+    /// No such service or function.
+    Function,
+    /// No such version; these exist.
+    Version(Vec<String>),
+}
+
+impl Snapshot {
+    /// Finds the function that a client named: an exact version, else the latest enabled one,
+    /// else the one without version.
+    ///
+    /// # Errors
+    /// When there is none. A function that is disabled is found: the caller decides.
+    pub fn resolve(
+        &self,
+        service: &str,
+        request_type: &str,
+        version: Option<&str>,
+    ) -> Result<&Arc<Function>, Unresolved> {
+        let all = self
+            .services
+            .get(service)
+            .and_then(|functions| functions.get(request_type))
+            .ok_or(Unresolved::Function)?;
+        all.find(named_version(version)).ok_or_else(|| {
+            Unresolved::Version(
+                all.versions
+                    .iter()
+                    .filter_map(|f| f.version.as_ref())
+                    .map(ToString::to_string)
+                    .collect(),
+            )
+        })
+    }
+}
+
+impl FunctionVersions {
+    fn find(&self, version: Option<&str>) -> Option<&Arc<Function>> {
+        if let Some(version) = version {
+            return self
+                .versions
+                .iter()
+                .find(|f| f.version.as_ref().is_some_and(|v| v.as_str() == version));
+        }
+        let newest_first = || self.versions.iter().rev();
+        let versioned = |f: &&Arc<Function>| f.version.as_ref().is_some_and(|v| !v.is_prerelease());
+        newest_first()
+            .filter(versioned)
+            .find(|f| !f.disabled)
+            .or_else(|| {
+                self.versions
+                    .first()
+                    .filter(|f| f.version.is_none() && !f.disabled)
+            })
+            // All are disabled: say that, not that there is none.
+            .or_else(|| newest_first().find(versioned))
+            .or_else(|| self.versions.first().filter(|f| f.version.is_none()))
+    }
+}

@@ -1,0 +1,63 @@
+//! What a call that passed the pipeline answers.
+
+use sluice_protocol::CallError;
+use sluice_protocol::payload::Payload;
+use sluice_protocol::response::Answer;
+use tokio::sync::mpsc;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// The first thing to tell the client.
+#[derive(Debug)]
+pub enum Reply {
+    /// `none`: a worker took the call; nothing else follows.
+    Accepted,
+    /// `sync`: the result.
+    Result(Payload),
+    /// `async`: taken; one final answer follows.
+    Async(Answers),
+    /// `stream`: opened; items follow, then one final answer.
+    Stream(Answers),
+}
+
+/// Answers that follow an acknowledgement. Dropping them cancels the call at its worker.
+///
+/// The last one is final ([`Answer::is_final`]): exactly one, always.
+#[derive(Debug)]
+pub struct Answers {
+    receiver: mpsc::Receiver<Answer>,
+    cancel: Option<DropGuard>,
+    ended: bool,
+}
+
+impl Answers {
+    /// Answers that `receiver` yields; `cancel` is triggered when the reader goes away.
+    #[must_use]
+    pub fn new(receiver: mpsc::Receiver<Answer>, cancel: CancellationToken) -> Self {
+        Self {
+            receiver,
+            cancel: Some(cancel.drop_guard()),
+            ended: false,
+        }
+    }
+
+    /// The next answer; `None` after the final one. Cancel-safe.
+    pub async fn next(&mut self) -> Option<Answer> {
+        if self.ended {
+            return None;
+        }
+        // The sender always sends a final answer; if its task died, say so instead of nothing.
+        let answer = self.receiver.recv().await.unwrap_or_else(|| {
+            let text = "the call ended without an answer; whether it ran is unknown";
+            Answer::from(
+                CallError::new(sluice_protocol::ErrorCode::Internal, text)
+                    .with_executed(sluice_protocol::Executed::Unknown, false),
+            )
+        });
+        self.ended = answer.is_final();
+        if self.ended {
+            // Nothing is left to cancel.
+            self.cancel.take().map(DropGuard::disarm);
+        }
+        Some(answer)
+    }
+}

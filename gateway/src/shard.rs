@@ -1,0 +1,23 @@
+//! One thread's share of the gateway: its pipeline, its connection to the broker, its limits.
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::health::Health;
+use crate::pipeline::Pipeline;
+use crate::results::ResultStore;
+
+/// What the code of edge, pipeline and dispatch works with: passed to it, never global.
+#[derive(Debug)]
+pub struct Shard {
+    /// From 0.
+    pub id: usize,
+    /// The stages.
+    pub pipeline: Pipeline,
+    /// Results of async calls, shared by all shards.
+    pub results: Arc<dyn ResultStore>,
+    /// Whether the gateway is alive and ready, shared by all shards.
+    pub health: Arc<Health>,
+    /// The configuration, shared by all shards.
+    pub config: Arc<Config>,
+}

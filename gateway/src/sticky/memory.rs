@@ -1,0 +1,1 @@
+//! Sticky keys in memory, for one process.
