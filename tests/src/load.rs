@@ -42,7 +42,7 @@ pub struct Load {
 }
 
 impl Load {
-    /// Load on these gateways: `POST /api/{service}/{function}`, four tasks, at most a minute.
+    /// Load on these gateways: `POST /api/{service}/{function}`, four tasks, at most two minutes.
     pub fn on(
         targets: impl IntoIterator<Item = SocketAddr>,
         service: &str,
@@ -57,7 +57,7 @@ impl Load {
             limit: Duration::from_secs(20),
             pause: Duration::ZERO,
             max_calls: 1_000_000,
-            max_time: Duration::from_secs(60),
+            max_time: Duration::from_secs(120),
         }
     }
 
