@@ -1,5 +1,6 @@
 //! What functions and instances there are: soft state, told by workers, read without locks.
 
+pub mod connection;
 pub mod snapshot;
 
 use std::sync::Arc;

@@ -65,3 +65,23 @@ pub fn check(types: Option<&ArgTypes>, args: Payload) -> Result<CheckedArgs, Vec
     let _ = types;
     Ok(CheckedArgs(args))
 }
+
+/// The value of one arg, without a tree built of the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ArgValue<'a> {
+    /// A string.
+    Str(std::borrow::Cow<'a, str>),
+    /// Anything else, as text.
+    Other(std::borrow::Cow<'a, str>),
+}
+
+/// Finds one arg.
+#[must_use]
+pub fn top_level<'a>(args: &'a Payload, name: &str) -> Option<ArgValue<'a>> {
+    let map: std::collections::HashMap<String, serde_json::Value> =
+        serde_json::from_slice(&args.bytes).ok()?;
+    match map.get(name)? {
+        serde_json::Value::String(s) => Some(ArgValue::Str(s.clone().into())),
+        other => Some(ArgValue::Other(other.to_string().into())),
+    }
+}

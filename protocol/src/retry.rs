@@ -17,3 +17,12 @@ pub enum RetryMode {
     /// Any instance, another one where there is one; also what a bare number means.
     AllNodes,
 }
+
+/// The wait before an extra attempt.
+#[must_use]
+pub fn backoff(attempt: u32, jitter: f64) -> std::time::Duration {
+    let base = 100_u64
+        .saturating_mul(1 << attempt.saturating_sub(1).min(10))
+        .min(5000);
+    std::time::Duration::from_millis(base).mul_f64(jitter)
+}
