@@ -162,16 +162,13 @@ async fn same_node_goes_back_to_the_same_instance() {
     let mut rig = Rig::new(spec, &["a", "b", "c"]);
     let running = rig.start(call("{}"));
     let message = rig.sent().await;
-    for _ in 0..3 {
-        let mut failure = CallError::new(ErrorCode::WorkerError, "no");
-        failure.can_retry = true;
-        rig.reply(&message, accepted("b"));
-        rig.reply(&message, error(failure, "b"));
-        let message = rig.sent().await;
-        assert_eq!(message.subject, "sluice.inst.s.b.=.f");
-        rig.reply(&message, result("1"));
-        break;
-    }
+    let mut failure = CallError::new(ErrorCode::WorkerError, "no");
+    failure.can_retry = true;
+    rig.reply(&message, accepted("b"));
+    rig.reply(&message, error(failure, "b"));
+    let again = rig.sent().await;
+    assert_eq!(again.subject, "sluice.inst.s.b.=.f");
+    rig.reply(&again, result("1"));
     assert!(running.await.unwrap().is_ok());
 }
 
