@@ -1,0 +1,179 @@
+//! Measures how many messages the broker routes, on one thread, with clients that cost little:
+//! `cargo run --release -p sluice-broker --example throughput`.
+//!
+//! Callers keep a window of requests open, workers in a queue group answer them. A request and its
+//! reply are two routed messages. Clients run on another thread than the broker; where the system
+//! tells it (Linux), the processor time of the broker's thread is what counts.
+
+#![allow(clippy::print_stdout, reason = "its output is the point of it")]
+
+use std::error::Error;
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use sluice_broker::{Broker, BrokerOptions};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::runtime::Builder;
+use tokio::time::{Instant, sleep};
+
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+const CALLERS: usize = 4;
+const WORKERS: usize = 2;
+const DURATION: Duration = Duration::from_secs(5);
+
+fn main() -> Result<()> {
+    for window in [1, 16, 256] {
+        measure(window)?;
+    }
+    Ok(())
+}
+
+fn measure(window: usize) -> Result<()> {
+    let (told_addr, addr) = std::sync::mpsc::channel();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let broker = std::thread::spawn(move || -> Result<Duration> {
+        Builder::new_current_thread()
+            .enable_all()
+            .build()?
+            .block_on(async {
+                let broker =
+                    Broker::bind(([127, 0, 0, 1], 0).into(), BrokerOptions::default()).await?;
+                told_addr.send(broker.local_addr())?;
+                broker.run(async { drop(stopped.await) }).await;
+                Ok(thread_time())
+            })
+    });
+    let addr = addr.recv()?;
+    let calls = Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(drive(addr, window))?;
+    drop(stop);
+    let busy = broker.join().map_err(|_| "the broker panicked")??;
+
+    let messages = (calls * 2) as f64;
+    print!(
+        "window {window:>3} x {CALLERS} callers: {:>9.0} messages/s",
+        messages / DURATION.as_secs_f64()
+    );
+    if busy.is_zero() {
+        println!();
+    } else {
+        println!(
+            ", {:>9.0} per second of broker time",
+            messages / busy.as_secs_f64()
+        );
+    }
+    Ok(())
+}
+
+/// Runs all clients; returns how many calls were answered.
+async fn drive(addr: SocketAddr, window: usize) -> Result<usize> {
+    for _ in 0..WORKERS {
+        tokio::spawn(work(addr));
+    }
+    // Callers of an absent worker would wait for ever here: see that one answers first.
+    sleep(Duration::from_millis(100)).await;
+    let end = Instant::now() + DURATION;
+    let callers: Vec<_> = (0..CALLERS)
+        .map(|caller| tokio::spawn(call(addr, caller, window, end)))
+        .collect();
+    let mut calls = 0;
+    for caller in callers {
+        calls += caller.await??;
+    }
+    Ok(calls)
+}
+
+async fn connect(addr: SocketAddr) -> Result<(BufReader<OwnedReadHalf>, OwnedWriteHalf)> {
+    let stream = TcpStream::connect(addr).await?;
+    stream.set_nodelay(true)?;
+    let (reader, mut writer) = stream.into_split();
+    writer
+        .write_all(b"CONNECT {\"verbose\":false,\"pedantic\":false}\r\n")
+        .await?;
+    Ok((BufReader::with_capacity(64 * 1024, reader), writer))
+}
+
+/// Answers each request with its own sixteen bytes.
+async fn work(addr: SocketAddr) -> Result<()> {
+    let (mut reader, mut writer) = connect(addr).await?;
+    writer
+        .write_all(b"SUB sluice.call.users.1_0.get q 1\r\n")
+        .await?;
+    let (mut input, mut output) = (Vec::new(), String::new());
+    loop {
+        reader.read_buf(&mut input).await?;
+        let mut used = 0;
+        while let Some(line) = message(&input[used..]) {
+            if let Some(reply) = line
+                .text
+                .split(' ')
+                .nth(3)
+                .filter(|_| line.text.starts_with("MSG"))
+            {
+                write!(output, "PUB {reply} 16\r\n0123456789abcdef\r\n")?;
+            }
+            used += line.len;
+        }
+        input.drain(..used);
+        writer.write_all(output.as_bytes()).await?;
+        output.clear();
+    }
+}
+
+/// Keeps `window` requests open until `end`.
+async fn call(addr: SocketAddr, caller: usize, window: usize, end: Instant) -> Result<usize> {
+    let (mut reader, mut writer) = connect(addr).await?;
+    writer
+        .write_all(format!("SUB _INBOX.sluice.gw{caller}.* 1\r\n").as_bytes())
+        .await?;
+    let (mut input, mut output) = (Vec::new(), String::new());
+    let (mut sent, mut answered) = (0, 0);
+    while Instant::now() < end {
+        while sent < answered + window {
+            write!(
+                output,
+                "PUB sluice.call.users.1_0.get _INBOX.sluice.gw{caller}.{sent} 16\r\n\
+                 0123456789abcdef\r\n"
+            )?;
+            sent += 1;
+        }
+        writer.write_all(output.as_bytes()).await?;
+        output.clear();
+        reader.read_buf(&mut input).await?;
+        let mut used = 0;
+        while let Some(line) = message(&input[used..]) {
+            answered += usize::from(line.text.starts_with("MSG"));
+            used += line.len;
+        }
+        input.drain(..used);
+    }
+    Ok(answered)
+}
+
+struct Line<'a> {
+    text: &'a str,
+    /// With the payload, if it has one.
+    len: usize,
+}
+
+/// The first complete message of `input`.
+fn message(input: &[u8]) -> Option<Line<'_>> {
+    let end = input.iter().position(|&byte| byte == b'\n')?;
+    let text = std::str::from_utf8(&input[..end]).ok()?.trim_end();
+    let payload = if text.starts_with("MSG") { 18 } else { 0 };
+    let len = end + 1 + payload;
+    (input.len() >= len).then_some(Line { text, len })
+}
+
+/// The processor time of this thread; zero where the system does not tell.
+fn thread_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanoseconds = stat.split(' ').next().and_then(|field| field.parse().ok());
+    Duration::from_nanos(nanoseconds.unwrap_or_default())
+}
