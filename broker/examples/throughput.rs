@@ -13,12 +13,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use sluice_broker::{Broker, BrokerOptions};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::runtime::Builder;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
+type Reader = BufReader<OwnedReadHalf>;
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 const CALLERS: usize = 4;
@@ -74,10 +75,9 @@ fn measure(window: usize) -> Result<()> {
 /// Runs all clients; returns how many calls were answered.
 async fn drive(addr: SocketAddr, window: usize) -> Result<usize> {
     for _ in 0..WORKERS {
-        tokio::spawn(work(addr));
+        let (reader, writer) = subscribe_worker(addr).await?;
+        tokio::spawn(work(reader, writer));
     }
-    // Callers of an absent worker would wait for ever here: see that one answers first.
-    sleep(Duration::from_millis(100)).await;
     let end = Instant::now() + DURATION;
     let callers: Vec<_> = (0..CALLERS)
         .map(|caller| tokio::spawn(call(addr, caller, window, end)))
@@ -89,7 +89,7 @@ async fn drive(addr: SocketAddr, window: usize) -> Result<usize> {
     Ok(calls)
 }
 
-async fn connect(addr: SocketAddr) -> Result<(BufReader<OwnedReadHalf>, OwnedWriteHalf)> {
+async fn connect(addr: SocketAddr) -> Result<(Reader, OwnedWriteHalf)> {
     let stream = TcpStream::connect(addr).await?;
     stream.set_nodelay(true)?;
     let (reader, mut writer) = stream.into_split();
@@ -99,15 +99,28 @@ async fn connect(addr: SocketAddr) -> Result<(BufReader<OwnedReadHalf>, OwnedWri
     Ok((BufReader::with_capacity(64 * 1024, reader), writer))
 }
 
-/// Answers each request with its own sixteen bytes.
-async fn work(addr: SocketAddr) -> Result<()> {
+/// Completes when the broker knows of the worker: a caller without one would wait for ever.
+async fn subscribe_worker(addr: SocketAddr) -> Result<(Reader, OwnedWriteHalf)> {
     let (mut reader, mut writer) = connect(addr).await?;
     writer
-        .write_all(b"SUB sluice.call.users.1_0.get q 1\r\n")
+        .write_all(b"SUB sluice.call.users.1_0.get q 1\r\nPING\r\n")
         .await?;
+    let mut line = String::new();
+    while !line.ends_with("PONG\r\n") {
+        if reader.read_line(&mut line).await? == 0 {
+            return Err("the broker hung up".into());
+        }
+    }
+    Ok((reader, writer))
+}
+
+/// Answers each request with sixteen bytes.
+async fn work(mut reader: Reader, mut writer: OwnedWriteHalf) -> Result<()> {
     let (mut input, mut output) = (Vec::new(), String::new());
     loop {
-        reader.read_buf(&mut input).await?;
+        if reader.read_buf(&mut input).await? == 0 {
+            return Ok(());
+        }
         let mut used = 0;
         while let Some(line) = message(&input[used..]) {
             if let Some(reply) = line
@@ -145,7 +158,9 @@ async fn call(addr: SocketAddr, caller: usize, window: usize, end: Instant) -> R
         }
         writer.write_all(output.as_bytes()).await?;
         output.clear();
-        reader.read_buf(&mut input).await?;
+        if reader.read_buf(&mut input).await? == 0 {
+            return Err("the broker hung up".into());
+        }
         let mut used = 0;
         while let Some(line) = message(&input[used..]) {
             answered += usize::from(line.text.starts_with("MSG"));

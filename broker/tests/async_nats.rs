@@ -1,5 +1,7 @@
 //! The broker as `async-nats` sees it.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::collections::HashMap;

@@ -1,5 +1,7 @@
 //! Who gets what, in which order, over several connections.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{Raw, any_port, broker, broker_with, within};
@@ -95,6 +97,33 @@ async fn a_member_that_left_gets_nothing() {
     publisher.send("PUB job 0\r\n\r\n".repeat(50)).await;
     publisher.flush().await;
     assert_eq!(stays.ask("").await.matches("MSG").count(), 50);
+}
+
+#[tokio::test]
+async fn a_crowd_comes_and_goes() {
+    const CROWD: usize = 20_000;
+    let broker = broker().await;
+    let mut crowd = Raw::connect(&broker).await;
+    let mut subscribe = String::new();
+    for sid in 0..CROWD {
+        let queue = if sid % 2 == 0 { "" } else { " q" };
+        subscribe += &format!("SUB news{queue} {sid}\r\n");
+    }
+    assert_eq!(crowd.ask(subscribe).await, "");
+
+    let mut caller = Raw::connect(&broker).await;
+    caller.send("SUB inbox 1\r\nPUB news inbox 0\r\n\r\n").await;
+    caller.flush().await;
+    assert_eq!(
+        crowd.ask("").await.matches("MSG news").count(),
+        CROWD / 2 + 1
+    );
+
+    // Its end is complete once the broker has closed its side.
+    crowd.send("NONSENSE\r\n").await;
+    crowd.rest().await;
+    let answer = caller.ask("PUB news inbox 0\r\n\r\n").await;
+    assert_eq!(answer, "HMSG inbox 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\n");
 }
 
 #[tokio::test]

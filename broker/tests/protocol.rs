@@ -1,5 +1,7 @@
 //! The protocol, byte by byte: what goes in, what comes out, and what closes the connection.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{Raw, broker, broker_with};
