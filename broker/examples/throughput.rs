@@ -3,7 +3,8 @@
 //!
 //! Callers keep a window of requests open, workers in a queue group answer them. A request and its
 //! reply are two routed messages. Clients run on another thread than the broker; where the system
-//! tells it (Linux), the processor time of the broker's thread is what counts.
+//! tells it (Linux), the processor time of the broker's thread is what counts. With an address as
+//! argument it drives what listens there instead, `nats-server` for comparison.
 
 #![allow(clippy::print_stdout, reason = "its output is the point of it")]
 
@@ -27,12 +28,27 @@ const WORKERS: usize = 2;
 const DURATION: Duration = Duration::from_secs(5);
 
 fn main() -> Result<()> {
+    let other = std::env::args()
+        .nth(1)
+        .map(|addr| addr.parse())
+        .transpose()?;
     for window in [1, 16, 256] {
-        measure(window)?;
+        match other {
+            Some(addr) => report(window, run_clients(addr, window)?, Duration::ZERO),
+            None => measure(window)?,
+        }
     }
     Ok(())
 }
 
+fn run_clients(addr: SocketAddr, window: usize) -> Result<usize> {
+    Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(drive(addr, window))
+}
+
+/// Runs a broker on a thread of its own, and the clients against it.
 fn measure(window: usize) -> Result<()> {
     let (told_addr, addr) = std::sync::mpsc::channel();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -48,19 +64,17 @@ fn measure(window: usize) -> Result<()> {
                 Ok(thread_time())
             })
     });
-    let addr = addr.recv()?;
-    let calls = Builder::new_current_thread()
-        .enable_all()
-        .build()?
-        .block_on(drive(addr, window))?;
+    let calls = run_clients(addr.recv()?, window)?;
     drop(stop);
     let busy = broker.join().map_err(|_| "the broker panicked")??;
+    report(window, calls, busy);
+    Ok(())
+}
 
+fn report(window: usize, calls: usize, busy: Duration) {
     let messages = (calls * 2) as f64;
-    print!(
-        "window {window:>3} x {CALLERS} callers: {:>9.0} messages/s",
-        messages / DURATION.as_secs_f64()
-    );
+    let rate = messages / DURATION.as_secs_f64();
+    print!("window {window:>3} x {CALLERS} callers: {rate:>9.0} messages/s");
     if busy.is_zero() {
         println!();
     } else {
@@ -69,7 +83,6 @@ fn measure(window: usize) -> Result<()> {
             messages / busy.as_secs_f64()
         );
     }
-    Ok(())
 }
 
 /// Runs all clients; returns how many calls were answered.

@@ -14,7 +14,7 @@
 //! - `parse`: bytes to operations; pure, bounded, never panics
 //! - `session`: what each operation does; `connect` and `info` are its JSON
 //! - `route`: takes one message to its subscribers
-//! - `sublist`, `leaf` and `subject`: the subscription index and its subjects
+//! - `sublist`, `leaf`, `subscription` and `subject`: the subscription index, a trie
 //! - `client`: what other connections see of a client: its subscriptions and its outbox
 //! - `outbox` and `batch`: bounded, coalesced writes
 //! - `refusal`: every `-ERR` and whether it closes the connection

@@ -4,8 +4,7 @@
 
 mod common;
 
-use common::{Raw, broker, broker_with};
-use sluice_broker::{Auth, BrokerOptions};
+use common::{Raw, broker};
 
 #[tokio::test]
 async fn info_says_what_clients_need() {
@@ -251,67 +250,4 @@ async fn headers_are_dropped_for_clients_without_them() {
     new.flush().await;
     let expected = format!("MSG a 1 1\r\nx\r\nMSG b 1 10000\r\n{large}\r\n");
     assert_eq!(old.ask("").await, expected);
-}
-
-#[tokio::test]
-async fn subscriptions_per_connection_are_limited() {
-    let broker = broker_with(BrokerOptions {
-        max_subscriptions: 2,
-        ..BrokerOptions::default()
-    })
-    .await;
-    let mut raw = Raw::connect(&broker).await;
-    let refused = raw.ask("SUB a 1\r\nSUB b 2\r\nSUB c 3\r\n").await;
-    assert_eq!(refused, "-ERR 'maximum subscriptions exceeded'\r\n");
-    assert_eq!(
-        raw.ask("UNSUB 1\r\nSUB c 3\r\nPUB c 0\r\n\r\n").await,
-        "MSG c 3 0\r\n\r\n"
-    );
-}
-
-#[tokio::test]
-async fn connections_are_limited() {
-    let broker = broker_with(BrokerOptions {
-        max_connections: 1,
-        ..BrokerOptions::default()
-    })
-    .await;
-    let mut first = Raw::connect(&broker).await;
-    first.flush().await;
-    let mut second = Raw::open(&broker).await;
-    assert_eq!(
-        second.rest().await,
-        "-ERR 'maximum connections exceeded'\r\n"
-    );
-    first.flush().await;
-}
-
-#[tokio::test]
-async fn credentials_come_first() {
-    let auth = Auth::UserPassword {
-        user: "u".into(),
-        password: "p".into(),
-    };
-    let broker = broker_with(BrokerOptions {
-        auth,
-        ..BrokerOptions::default()
-    })
-    .await;
-    for wrong in [
-        "PING\r\n",
-        "CONNECT {\"user\":\"u\",\"pass\":\"x\"}\r\n",
-        "CONNECT {}\r\n",
-    ] {
-        let mut raw = Raw::open(&broker).await;
-        raw.send(wrong).await;
-        assert_eq!(
-            raw.rest().await,
-            "-ERR 'Authorization Violation'\r\n",
-            "{wrong}"
-        );
-    }
-    let mut raw = Raw::open(&broker).await;
-    assert!(raw.info.contains("\"auth_required\":true"));
-    let right = "CONNECT {\"user\":\"u\",\"pass\":\"p\",\"verbose\":false}\r\n";
-    assert_eq!(raw.ask(right).await, "");
 }
