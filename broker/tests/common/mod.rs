@@ -42,6 +42,8 @@ impl Raw {
     /// Connects and reads INFO.
     pub(crate) async fn open(broker: &RunningBroker) -> Self {
         let stream = TcpStream::connect(broker.addr()).await.unwrap();
+        // Tests write in small pieces and wait for answers.
+        stream.set_nodelay(true).unwrap();
         let mut raw = Self {
             stream,
             read: Vec::new(),
