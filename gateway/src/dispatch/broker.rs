@@ -40,8 +40,9 @@ pub trait Broker: Debug + Send + Sync {
     /// Hands a message to the connection. Never waits for a lost connection to come back.
     fn publish(&self, message: Outgoing) -> BoxFuture<'_, Result<(), PublishError>>;
 
-    /// Resolves when the broker has processed all that was published before.
-    fn flush(&self) -> BoxFuture<'_, Result<(), PublishError>>;
+    /// Resolves when the broker has processed all that was published before, and its answers to
+    /// that (no responders) are in the inbox.
+    fn settle(&self) -> BoxFuture<'_, Result<(), PublishError>>;
 
     /// The state of the connection now.
     fn state(&self) -> BrokerState;

@@ -202,7 +202,7 @@ impl Exchange {
         ) {
             return Ok(());
         }
-        if self.context.link.broker.flush().await.is_err() {
+        if self.context.link.broker.settle().await.is_err() {
             return Err(Failure::Lost);
         }
         let Some(attempt) = &self.attempt else {

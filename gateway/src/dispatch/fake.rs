@@ -39,7 +39,7 @@ impl Broker for FakeBroker {
         Box::pin(ready(sent))
     }
 
-    fn flush(&self) -> BoxFuture<'_, Result<(), PublishError>> {
+    fn settle(&self) -> BoxFuture<'_, Result<(), PublishError>> {
         Box::pin(ready(Ok(())))
     }
 

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::broker::{Broker, Outgoing, PublishError};
 use super::inbox::Inbox;
-use super::mailbox::Delivery;
+use super::mailbox::{Bounds, Delivery};
 use crate::config::Nats as NatsConfig;
 use crate::registry::connection::BrokerState;
 
@@ -110,6 +110,7 @@ fn reconnect_delay(attempts: usize) -> std::time::Duration {
 #[derive(Debug)]
 pub struct NatsBroker {
     connection: Connection,
+    inbox: Arc<Inbox>,
 }
 
 impl NatsBroker {
@@ -132,8 +133,8 @@ impl NatsBroker {
                 .run_until_cancelled_owned(read_replies(replies, inbox.clone())),
         );
         let state = connection.state.clone();
-        tokio::spawn(stop.run_until_cancelled_owned(tell_of_breaks(state, inbox)));
-        Ok(Self { connection })
+        tokio::spawn(stop.run_until_cancelled_owned(tell_of_breaks(state, inbox.clone())));
+        Ok(Self { connection, inbox })
     }
 }
 
@@ -162,10 +163,25 @@ impl Broker for NatsBroker {
         })
     }
 
-    fn flush(&self) -> BoxFuture<'_, Result<(), PublishError>> {
+    fn settle(&self) -> BoxFuture<'_, Result<(), PublishError>> {
         Box::pin(async {
-            let flushed = self.connection.client.flush().await;
-            flushed.map_err(|e| PublishError::Refused(e.to_string()))
+            // The client's own flush only writes to the socket. A message to ourselves comes
+            // back after everything that the broker had to say before it.
+            let ticket = self.inbox.open(Bounds {
+                items: 2,
+                bytes: 16,
+            });
+            let message = Outgoing {
+                subject: ticket.subject(),
+                reply: None,
+                headers: async_nats::HeaderMap::new(),
+                body: bytes::Bytes::new(),
+            };
+            self.publish(message).await?;
+            match ticket.mailbox().next().await {
+                Delivery::Frame(_) => Ok(()),
+                _ => Err(PublishError::NotConnected),
+            }
         })
     }
 
