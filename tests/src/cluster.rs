@@ -141,7 +141,7 @@ impl Cluster {
             probe: (
                 "demo".to_owned(),
                 "echo".to_owned(),
-                json!({"text": "probe"}),
+                json!({"message": "probe"}),
             ),
         }
     }
