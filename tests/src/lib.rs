@@ -21,7 +21,7 @@
 //!
 //! # async fn example() -> sluice_e2e::Result {
 //! let cluster = Cluster::start(BrokerKind::NatsCurrent).gateways(2).workers(3).await?;
-//! let args = serde_json::json!({"text": "hi"});
+//! let args = serde_json::json!({"message": "hi"});
 //! let (status, envelope) = cluster.gateway(0).client()?.call("demo", "echo", args).await?;
 //! assert!(status == 200 && envelope.success);
 //! # Ok(())

@@ -51,7 +51,7 @@ impl Load {
         Self {
             targets: targets.into_iter().collect(),
             path: format!("/api/{service}/{function}"),
-            args: Box::new(|number| json!({"text": number.to_string()})),
+            args: Box::new(|number| json!({"message": number.to_string()})),
             check: Box::new(|_, _| true),
             tasks: 4,
             limit: Duration::from_secs(20),
