@@ -10,8 +10,8 @@ use crate::{Error, LIMIT, Result};
 
 const POLL_EVERY: Duration = Duration::from_millis(20);
 
-/// What one look at the condition found: `bool`, `Option<T>`, or a `Result<T, E>` whose error says
-/// why not yet.
+/// What one look at the condition found: `bool`, `Option<T>`, or a `Result` of one of them or of
+/// `()` whose error says why not yet.
 pub trait Outcome {
     /// What the condition yields once it holds.
     type Value;
@@ -36,11 +36,20 @@ impl<T> Outcome for Option<T> {
     }
 }
 
-impl<T, E: Display> Outcome for Result<T, E> {
-    type Value = T;
+impl Outcome for () {
+    type Value = ();
 
-    fn outcome(self) -> Result<T, String> {
-        self.map_err(|error| error.to_string())
+    fn outcome(self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+// An `Ok(false)` or `Ok(None)` does not hold: nobody means that by it.
+impl<T: Outcome, E: Display> Outcome for Result<T, E> {
+    type Value = T::Value;
+
+    fn outcome(self) -> Result<T::Value, String> {
+        self.map_err(|error| error.to_string())?.outcome()
     }
 }
 

@@ -150,8 +150,10 @@ impl Broker {
         let (kind, port, dir) = (*kind, &*port, &*dir);
         // The kernel may hold the port for a moment after a kill.
         let limit = Duration::from_secs(30);
-        self.process =
-            eventually_within(limit, "broker restart", || launch(kind, port, dir)).await?;
+        self.process = eventually_within(limit, "broker restart", || async {
+            launch(kind, port, dir).await.map(Some)
+        })
+        .await?;
         Ok(())
     }
 }

@@ -81,8 +81,10 @@ impl Redis {
         } = self;
         let (port, dir, persistent) = (&*port, &*dir, *persistent);
         let limit = Duration::from_secs(30);
-        self.process =
-            eventually_within(limit, "redis restart", || launch(port, dir, persistent)).await?;
+        self.process = eventually_within(limit, "redis restart", || async {
+            launch(port, dir, persistent).await.map(Some)
+        })
+        .await?;
         Ok(())
     }
 

@@ -58,6 +58,13 @@ pub struct Event {
     pub data: Value,
 }
 
+impl Event {
+    /// The envelope that it carries.
+    pub fn envelope(&self) -> Result<Envelope> {
+        Envelope::parse(self.data.to_string().as_bytes())
+    }
+}
+
 /// A streamed answer. Dropping it closes the connection: the client is gone.
 pub struct Stream {
     lines: Lines<Pin<Box<dyn AsyncBufRead + Send>>>,

@@ -121,7 +121,7 @@ async fn eventually_yields_the_value_and_fails_with_place_and_last_reason() {
     let value = eventually("third look", || {
         looks += 1;
         std::future::ready(if looks == 3 {
-            Ok("seen")
+            Ok(Some("seen"))
         } else {
             Err("too early")
         })
