@@ -138,6 +138,20 @@ impl NatsBroker {
     }
 }
 
+impl NatsBroker {
+    /// Where its replies go.
+    #[must_use]
+    pub fn inbox(&self) -> &Arc<Inbox> {
+        &self.inbox
+    }
+
+    /// The client below.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.connection.client
+    }
+}
+
 impl Broker for NatsBroker {
     fn publish(&self, message: Outgoing) -> BoxFuture<'_, Result<(), PublishError>> {
         Box::pin(async move {
