@@ -122,6 +122,7 @@ impl Config {
         let mut mistakes = without_lines_of(&syntax, mistakes);
         mistakes.extend(syntax);
         mistakes.extend(unreadable);
+        mistakes.extend(env.mistakes());
         // By place; the order of reading where that is the same.
         mistakes.sort_by(|a, b| a.origin.cmp(&b.origin));
         if mistakes.is_empty() {

@@ -88,7 +88,7 @@ fn push_example(out: &mut String, option: &OptionInfo) {
 }
 
 /// Breaks text into lines of at most `width` characters, between words.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
+pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
         match lines.last_mut() {

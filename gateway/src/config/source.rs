@@ -12,45 +12,69 @@ use super::mistake::{Mistake, Origin};
 pub(crate) const ENV_PREFIX: &str = "SLUICE_";
 
 /// The environment as the configuration sees it. Tests make one from pairs.
-#[derive(Debug, Clone, Default)]
-pub struct Environment(BTreeMap<String, String>);
+#[derive(Clone, Default)]
+pub struct Environment {
+    values: BTreeMap<String, String>,
+    not_utf8: Vec<String>,
+}
+
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Names only: values may be secrets.
+        f.debug_set().entries(self.names()).finish()
+    }
+}
 
 impl Environment {
     /// The `SLUICE_*` variables of this process.
     #[must_use]
     pub fn of_process() -> Self {
-        std::env::vars_os()
-            .filter_map(|(name, value)| {
-                let name = name.into_string().ok()?;
-                // What is not UTF-8 becomes a value that no option takes, so it is reported.
-                Some((name, value.to_string_lossy().into_owned()))
-            })
-            .collect()
+        let mut env = Self::default();
+        for (name, value) in std::env::vars_os() {
+            let Some(name) = name.to_str().filter(|n| n.starts_with(ENV_PREFIX)) else {
+                continue;
+            };
+            match value.into_string() {
+                Ok(value) => drop(env.values.insert(name.to_owned(), value)),
+                Err(_) => env.not_utf8.push(name.to_owned()),
+            }
+        }
+        env
     }
 
     /// The value of a variable. An empty one counts as absent: that is what
     /// `${NAME:-}` in a compose file makes of an unset one.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0
+        self.values
             .get(name)
             .map(String::as_str)
             .filter(|v| !v.is_empty())
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.values.keys().map(String::as_str)
+    }
+
+    /// Variables whose values cannot be read.
+    pub(crate) fn mistakes(&self) -> impl Iterator<Item = Mistake> {
+        self.not_utf8.iter().map(|name| {
+            let origin = Origin::Env(name.clone());
+            Mistake::new(origin, "", "the value is not UTF-8 text")
+        })
     }
 }
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
-        Self(
-            pairs
-                .into_iter()
-                .map(|(name, value)| (name.into(), value.into()))
-                .filter(|(name, _)| name.starts_with(ENV_PREFIX))
-                .collect(),
-        )
+        let values = pairs
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .filter(|(name, _)| name.starts_with(ENV_PREFIX))
+            .collect();
+        Self {
+            values,
+            not_utf8: Vec::new(),
+        }
     }
 }
 
