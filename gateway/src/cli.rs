@@ -4,7 +4,7 @@
 //! [`Exit`] or a [`Failure`]: the one place that turns both into exit codes is [`run`].
 
 mod broker;
-pub mod call;
+mod call;
 mod check;
 mod client;
 mod dev;

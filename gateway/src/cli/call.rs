@@ -14,8 +14,7 @@ use http::header::{
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{RequestBuilder, Url};
-use serde_json::json;
-use serde_json::value::RawValue;
+use serde_json::Value;
 
 use self::envelope::Printer;
 use self::events::EventReader;
@@ -133,22 +132,15 @@ fn request(args: &Args, gateway: &Gateway) -> Result<(Url, String), Failure> {
             call_args,
         ));
     }
-    let raw = RawValue::from_string(call_args)
-        .map_err(|e| Failure::Usage(format!("the arguments are not JSON: {e}")))?;
-    let mut body = std::collections::BTreeMap::from([("args", raw)]);
-    let texts = [
-        ("service", Some(&args.service)),
-        ("request_type", Some(&args.function)),
-        ("version", args.version.as_ref()),
-    ];
-    for (field, text) in texts {
-        if let Some(text) = text
-            && let Ok(raw) = RawValue::from_string(json!(text).to_string())
-        {
-            body.insert(field, raw);
-        }
-    }
-    let body = serde_json::to_string(&body).map_err(|e| Failure::Usage(e.to_string()))?;
+    let quoted = |text: &str| Value::from(text).to_string();
+    let body = format!(
+        r#"{{"service":{},"request_type":{},"version":{},"args":{call_args}}}"#,
+        quoted(&args.service),
+        quoted(&args.function),
+        args.version
+            .as_deref()
+            .map_or_else(|| "null".to_owned(), quoted),
+    );
     Ok((gateway.url("/api")?, body))
 }
 

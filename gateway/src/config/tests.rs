@@ -562,7 +562,8 @@ fn fixed_functions_carry_their_spec() {
         request_type = "time"
         version = "1.0.0"
         timeout = 2000
-        arg_types = { zone = "string" }
+        idempotent = true
+        result_schema = { type = "object" }
         [[function]]
         service = "legacy"
         subject = "legacy.time"
@@ -575,7 +576,7 @@ fn fixed_functions_carry_their_spec() {
     assert_eq!(functions[0].subject, "legacy.time");
     let mut spec = serde_json::json!({
         "request_type": "time", "version": "1.0.0", "timeout": 2000,
-        "arg_types": {"zone": "string"},
+        "idempotent": true, "result_schema": {"type": "object"},
     });
     spec.sort_all_objects();
     let mut got = functions[0].spec.clone();

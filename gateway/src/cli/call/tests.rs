@@ -3,7 +3,7 @@
 use axum::body::Body;
 use clap::Parser;
 use futures_util::stream;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::super::testing::{self, Output, Server, closed_port};
 use super::*;
