@@ -27,11 +27,7 @@ async fn start_broker(address: SocketAddr) -> Result<RunningBroker, AppError> {
         .map_err(|reason| AppError::Listen { what: "nats", address, reason })
 }
 
-/// Runs the embedded broker alone until SIGTERM or SIGINT.
-///
-/// # Errors
-/// When its port cannot be bound.
-pub async fn run_broker(address: SocketAddr, announce: impl Fn(&str)) -> Result<(), AppError> {
+pub(super) async fn run_broker(address: SocketAddr, announce: impl Fn(&str)) -> Result<(), AppError> {
     let broker = start_broker(address).await?;
     announce(&format!("nats listening on nats://{}", broker.addr()));
     stop_signal()?.await;
@@ -53,11 +49,7 @@ fn dev_config(options: &DevOptions, broker: SocketAddr) -> Config {
     config
 }
 
-/// Runs everything until SIGTERM or SIGINT.
-///
-/// # Errors
-/// When a part cannot start.
-pub async fn run_dev(options: DevOptions, announce: impl Fn(&str)) -> Result<(), AppError> {
+pub(super) async fn run(options: DevOptions, announce: impl Fn(&str)) -> Result<(), AppError> {
     let broker = start_broker(options.nats).await?;
     let gateway = Running::start(dev_config(&options, broker.addr())).await?;
     announce(&format!("http listening on http://{}", gateway.http));

@@ -47,12 +47,7 @@ pub enum AppError {
     Dev(String),
 }
 
-/// Runs a gateway until SIGTERM or SIGINT, then drains it. `announce` gets the lines that tell
-/// where it listens.
-///
-/// # Errors
-/// When it cannot start.
-pub async fn run_serve(config: Config, announce: impl Fn(&str)) -> Result<(), AppError> {
+pub(super) async fn run(config: Config, announce: impl Fn(&str)) -> Result<(), AppError> {
     let gateway = Running::start(config).await?;
     announce(&format!("http listening on http://{}", gateway.http));
     announce(&format!("admin listening on http://{}", gateway.admin));
