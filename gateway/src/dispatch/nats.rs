@@ -61,6 +61,7 @@ pub async fn connect(config: &NatsConfig, name: &str) -> Result<Connection, Conn
     let mut options = ConnectOptions::new()
         .name(name)
         .retry_on_initial_connect()
+        .max_reconnects(None)
         .event_callback(on_event)
         // Replies are many and small; a full channel would drop them as a slow consumer.
         .subscription_capacity(256 * 1024)
