@@ -238,7 +238,7 @@ mod tests {
             ("secret_default", ArgKind::Any, true, None),
             ("tags", ArgKind::Any, false, None),
             ("any", ArgKind::Any, false, None),
-            ("choice", ArgKind::Any, true, None),
+            ("choice", text(DEFAULT_STRING_BYTES), true, None),
             ("renamed", text(DEFAULT_STRING_BYTES), false, None),
         ];
         for (field, (name, kind, allow_nil, default_value)) in types.iter().zip(expected) {
