@@ -1,1 +1,151 @@
-//! Stub.
+//! Sends calls to workers and watches over them until their one final answer.
+//!
+//! ```text
+//! Dispatcher::send ── Exchange (attempts, retries, deadline) ── Attempt (one message, its replies)
+//!                        │ select: which instance                 │ probe: is it still held?
+//!                        └ stream / background drivers            └ inbox → mailbox
+//! ```
+
+pub mod broker;
+pub mod inbox;
+pub mod mailbox;
+pub mod nats;
+pub mod probe;
+pub mod rendezvous;
+pub mod retry;
+pub mod select;
+pub(crate) use self::exchange::timeout_of;
+
+mod attempt;
+mod control;
+mod driver;
+mod exchange;
+#[cfg(test)]
+pub(crate) mod fake;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use sluice_protocol::function::ResponseType;
+use sluice_protocol::{CallError, Encoding, Subjects};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use self::broker::Broker;
+use self::exchange::{Exchange, Progress};
+use self::inbox::Inbox;
+use crate::config::DispatchOptions;
+use crate::pipeline::Ready;
+use crate::reply::{Answers, Reply};
+use crate::sticky::StickyStore;
+
+/// Answers of a stream that wait between its driver and the edge: small, because what the edge
+/// has not taken is what credit holds back.
+const STREAM_OUTBOX: usize = 4;
+
+/// Milliseconds since the shard's start, for suspensions.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock(Instant);
+
+impl Clock {
+    /// A clock that starts now.
+    #[must_use]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Milliseconds since its start.
+    #[must_use]
+    pub fn now_ms(self) -> u64 {
+        u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// The way to the broker and back.
+#[derive(Debug, Clone)]
+pub struct Link {
+    /// Messages go out here.
+    pub broker: Arc<dyn Broker>,
+    /// Replies come in here.
+    pub inbox: Arc<Inbox>,
+    /// For suspensions. One for all shards: instances are shared.
+    pub clock: Clock,
+    /// Names of subjects.
+    pub subjects: Arc<Subjects>,
+}
+
+/// What one shard's dispatcher works with.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) link: Link,
+    pub(crate) sticky: Arc<dyn StickyStore>,
+    pub(crate) options: DispatchOptions,
+}
+
+/// Dispatches calls that passed the pipeline. One for each shard.
+#[derive(Debug, Clone)]
+pub struct Dispatcher {
+    context: Arc<Context>,
+}
+
+impl Dispatcher {
+    /// A dispatcher over `link`.
+    #[must_use]
+    pub fn new(link: Link, sticky: Arc<dyn StickyStore>, options: DispatchOptions) -> Self {
+        Self {
+            context: Arc::new(Context {
+                link,
+                sticky,
+                options,
+            }),
+        }
+    }
+
+    /// Sends a call; returns when there is something to tell the client. What follows after
+    /// that is driven by a task of its own.
+    ///
+    /// # Errors
+    /// Whatever keeps the call from being taken or, for sync, from being answered.
+    pub async fn send(&self, call: Ready) -> Result<Reply, CallError> {
+        let kind = call.spec().response_type;
+        let encoding = call.encoding();
+        let mut exchange = Exchange::new(self.context.clone(), call);
+        match (kind, exchange.next().await?) {
+            (ResponseType::Sync, Progress::Result(result)) => {
+                // Where the worker answered in its own encoding the edge cannot splice it.
+                Ok(Reply::Result(into_encoding(result, encoding)?))
+            }
+            (ResponseType::None, _) => Ok(Reply::Accepted),
+            (ResponseType::Async, first) => Ok(Reply::Async(spawn(exchange, first, 1))),
+            (ResponseType::Stream, first) => {
+                Ok(Reply::Stream(spawn(exchange, first, STREAM_OUTBOX)))
+            }
+            (ResponseType::Sync, _) => Err(exchange.protocol_error("a sync call has one result")),
+        }
+    }
+}
+
+fn spawn(exchange: Exchange, first: Progress, outbox: usize) -> Answers {
+    let (sender, receiver) = mpsc::channel(outbox);
+    let cancel = CancellationToken::new();
+    tokio::spawn(driver::drive(exchange, first, sender, cancel.clone()));
+    Answers::new(receiver, cancel)
+}
+
+fn into_encoding(
+    result: sluice_protocol::Payload,
+    wanted: Encoding,
+) -> Result<sluice_protocol::Payload, CallError> {
+    if result.encoding == wanted {
+        return Ok(result);
+    }
+    result.transcode(wanted).map_err(|e| {
+        CallError::new(
+            sluice_protocol::ErrorCode::WorkerError,
+            format!("the worker's result: {e}"),
+        )
+        .with_executed(sluice_protocol::Executed::Yes, false)
+    })
+}

@@ -1,8 +1,19 @@
 //! The ordered stages that every call passes, from whatever edge it came.
 
+mod authorize;
+mod resolve;
+mod validate;
+
+use std::sync::Arc;
+use std::time::Duration;
+
 use sluice_protocol::payload::Payload;
 use sluice_protocol::{CallError, FunctionName, Identity, RequestId, ServiceName};
 
+pub use self::validate::Ready;
+use crate::config::Config;
+use crate::dispatch::Dispatcher;
+use crate::registry::Registry;
 use crate::reply::Reply;
 
 /// A call as an edge made it: well-formed, its caller identified, nothing else checked.
@@ -28,17 +39,56 @@ pub struct Call {
     pub idempotent_only: bool,
 }
 
+/// What the gateway allows at most, whatever a function asks for.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    timeout: Duration,
+    stream: Duration,
+    suggest: bool,
+}
+
 /// Takes calls through all stages. One for each shard.
 #[derive(Debug)]
-pub struct Pipeline {}
+pub struct Pipeline {
+    registry: Arc<Registry>,
+    dispatcher: Dispatcher,
+    limits: Limits,
+}
 
 impl Pipeline {
-    /// Takes one call through every stage, in order.
+    /// The stages over what the registry knows and the dispatcher reaches.
+    #[must_use]
+    pub fn new(registry: Arc<Registry>, dispatcher: Dispatcher, config: &Config) -> Self {
+        let limits = Limits {
+            timeout: config.gateway.max_timeout,
+            stream: config.gateway.max_stream_duration,
+            suggest: config.gateway.detail_error,
+        };
+        Self {
+            registry,
+            dispatcher,
+            limits,
+        }
+    }
+
+    /// What the stages resolve against.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Takes one call through every stage, in order, and returns its first answer.
     ///
     /// # Errors
     /// Whatever refuses it, or its failure.
     pub async fn run(&self, call: Call) -> Result<Reply, CallError> {
-        let _ = call;
-        Ok(Reply::Accepted)
+        // All later stages need the function's spec.
+        let call = resolve::resolve(&self.registry.snapshot(), call, self.limits)?;
+        // Before anything is told about args: a stranger learns nothing of their rules.
+        let call = authorize::authorize(call)?;
+        // Before any acknowledgement: every fault is reported while it can be.
+        let call = validate::validate(call)?;
+        // Takes `Ready` and nothing earlier: a stage that is left out does not compile.
+        self.dispatcher.send(call).await
     }
 }

@@ -106,6 +106,31 @@ impl Payload {
     }
 }
 
+impl Payload {
+    /// Checks that the bytes are exactly one value of their encoding.
+    ///
+    /// # Errors
+    /// When they are not.
+    pub fn check(&self) -> Result<(), TranscodeError> {
+        match self.encoding {
+            // A raw value is scanned and checked to be UTF-8, not built.
+            Encoding::Json => serde_json::from_slice::<&serde_json::value::RawValue>(&self.bytes)
+                .map(drop)
+                .map_err(|e| malformed(self.encoding, e)),
+            Encoding::MessagePack => {
+                let mut rest: &[u8] = &self.bytes;
+                rmpv::decode::read_value_with_max_depth(&mut rest, MAX_DEPTH)
+                    .map_err(|e| malformed(self.encoding, e))?;
+                if rest.is_empty() {
+                    Ok(())
+                } else {
+                    Err(malformed(self.encoding, "bytes follow the value"))
+                }
+            }
+        }
+    }
+}
+
 /// Values nested deeper than this are refused, in both encodings.
 pub const MAX_DEPTH: usize = 96;
 
@@ -213,6 +238,25 @@ mod tests {
             Payload::json(r#"{"a":[1,-2,3.5,null,true,"x\n"],"b":{"c":18446744073709551615}}"#);
         let there = json.transcode(Encoding::MessagePack).unwrap();
         assert_eq!(there.transcode(Encoding::Json).unwrap(), json);
+    }
+
+    #[test]
+    fn a_check_takes_exactly_one_value() {
+        for good in [&b"1"[..], b" {\"a\":[true]} ", b"\"x\""] {
+            assert_eq!(Payload::json(good.to_vec()).check(), Ok(()));
+        }
+        for bad in [
+            &b""[..],
+            b"{",
+            b"1 2",
+            b"nope",
+            b"\"\xff\"",
+            b"{\"a\":}",
+            b"\"\n\"",
+        ] {
+            assert!(Payload::json(bad.to_vec()).check().is_err(), "{bad:?}");
+        }
+        assert!(Payload::message_pack(vec![0x93, 1, 2]).check().is_err());
     }
 
     #[test]

@@ -1,0 +1,74 @@
+//! The task behind an acknowledged call: moves its answers to the edge, keeps a stream's credit
+//! going while the client is slow, and cancels when the client is gone.
+
+use std::time::Duration;
+
+use sluice_protocol::CallError;
+use sluice_protocol::response::Answer;
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::exchange::{Exchange, Progress};
+
+/// Grants are repeated: a worker that hears none for five of these gives the stream up.
+const GRANT_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Runs a call from its first progress to its final answer.
+pub(super) async fn drive(
+    mut exchange: Exchange,
+    first: Progress,
+    answers: mpsc::Sender<Answer>,
+    cancel: CancellationToken,
+) {
+    let mut grants = interval(GRANT_INTERVAL);
+    grants.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    grants.reset();
+    let mut granted = exchange.credit().items;
+    let mut waiting = answer_of(first);
+    loop {
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => {
+                exchange.give_up("client_gone");
+                return;
+            }
+            _ = grants.tick() => exchange.grant().await,
+            permit = answers.reserve(), if waiting.is_some() => {
+                let (Ok(permit), Some(answer)) = (permit, waiting.take()) else { return };
+                let over = answer.is_final();
+                permit.send(answer);
+                if over {
+                    return;
+                }
+                exchange.resume();
+                // Half a window used up: say so before the worker has to wait.
+                let credit = exchange.credit().items;
+                if credit - granted >= exchange.context.options.stream_items.div_ceil(2) {
+                    granted = credit;
+                    exchange.grant().await;
+                }
+            }
+            progress = exchange.next(), if waiting.is_none() => {
+                waiting = match progress {
+                    Ok(progress) => answer_of(progress),
+                    Err(error) => Some(final_error(error)),
+                };
+            }
+        }
+    }
+}
+
+fn final_error(error: CallError) -> Answer {
+    Answer::Error(Box::new(error))
+}
+
+fn answer_of(progress: Progress) -> Option<Answer> {
+    match progress {
+        // The edge tells of the acceptance itself.
+        Progress::Accepted => None,
+        Progress::Item { payload, last } => Some(Answer::Item { payload, last }),
+        Progress::End => Some(Answer::StreamEnd),
+        Progress::Result(payload) => Some(Answer::Result(payload)),
+    }
+}

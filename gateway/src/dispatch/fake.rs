@@ -1,0 +1,247 @@
+//! A scripted broker: the test sees each message that goes out and plays the workers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, ready};
+use sluice_protocol::function::FunctionSpec;
+use sluice_protocol::headers as h;
+use sluice_protocol::{
+    CallError, Frame, FunctionName, Identity, InstanceId, Payload, RequestId, ServiceName, Subjects,
+};
+use tokio::sync::mpsc;
+
+use super::broker::{Broker, Outgoing, PublishError};
+use super::inbox::Inbox;
+use super::mailbox::Delivery;
+use super::{Clock, Dispatcher, Link};
+use crate::config::Config;
+use crate::pipeline::{Call, Pipeline};
+use crate::registry::Registry;
+use crate::registry::connection::BrokerState;
+use crate::registry::snapshot::{Function, FunctionVersions, Instance, Snapshot, Variant};
+use crate::reply::Reply;
+use crate::sticky::memory::MemorySticky;
+
+#[derive(Debug)]
+struct FakeBroker {
+    sent: mpsc::UnboundedSender<Outgoing>,
+    connected: AtomicBool,
+}
+
+impl Broker for FakeBroker {
+    fn publish(&self, message: Outgoing) -> BoxFuture<'_, Result<(), PublishError>> {
+        let sent = self
+            .sent
+            .send(message)
+            .map_err(|e| PublishError::Refused(e.to_string()));
+        Box::pin(ready(sent))
+    }
+
+    fn settle(&self) -> BoxFuture<'_, Result<(), PublishError>> {
+        Box::pin(ready(Ok(())))
+    }
+
+    fn state(&self) -> BrokerState {
+        BrokerState {
+            connected: self.connected.load(Ordering::Relaxed),
+            epoch: 1,
+        }
+    }
+
+    fn max_payload(&self) -> usize {
+        10_000
+    }
+}
+
+/// A pipeline over a scripted broker, with one function `s.f` on some instances.
+pub(crate) struct Rig {
+    pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) instances: Vec<Arc<Instance>>,
+    broker: Arc<FakeBroker>,
+    sent: mpsc::UnboundedReceiver<Outgoing>,
+}
+
+/// The function that rigs serve, before a test changes it.
+pub(crate) fn spec() -> FunctionSpec {
+    FunctionSpec::new(
+        ServiceName::new("s").unwrap(),
+        FunctionName::new("f").unwrap(),
+    )
+}
+
+/// A call of it.
+pub(crate) fn call(args: &'static str) -> Call {
+    Call {
+        request_id: RequestId::new("r1").unwrap(),
+        service: ServiceName::new("s").unwrap(),
+        request_type: FunctionName::new("f").unwrap(),
+        version: None,
+        args: Payload::json(args),
+        identity: Identity::anonymous(),
+        trace: None,
+        timeout_ms: None,
+        idempotent_only: false,
+    }
+}
+
+impl Rig {
+    pub(crate) fn new(spec: FunctionSpec, instances: &[&str]) -> Self {
+        let subjects = Subjects::default();
+        let features = ["beat", "credit", "cancel"].map(str::to_owned);
+        let instances: Vec<Arc<Instance>> = instances
+            .iter()
+            .map(|id| {
+                let id = InstanceId::new(id).unwrap();
+                Arc::new(Instance::new(
+                    id,
+                    spec.service.clone(),
+                    &subjects,
+                    &features,
+                    &[],
+                ))
+            })
+            .collect();
+        let registry = Arc::new(Registry::default());
+        registry.publish(snapshot(spec, &instances, &subjects));
+        let (sender, sent) = mpsc::unbounded_channel();
+        let broker = Arc::new(FakeBroker {
+            sent: sender,
+            connected: AtomicBool::new(true),
+        });
+        let inbox = Inbox::new(&subjects.inbox("g", 0));
+        let link = Link {
+            broker: broker.clone(),
+            inbox: inbox.clone(),
+            clock: Clock::start(),
+            subjects: Arc::new(subjects),
+        };
+        let mut config = Config::default();
+        config.dispatch.stream_items = 8;
+        config.dispatch.stream_bytes = 1000;
+        let sticky = Arc::new(MemorySticky::new(Duration::from_secs(60), 100));
+        let dispatcher = Dispatcher::new(link, sticky, config.dispatch.clone());
+        let pipeline = Arc::new(Pipeline::new(registry, dispatcher, &config));
+        Self {
+            pipeline,
+            inbox,
+            instances,
+            broker,
+            sent,
+        }
+    }
+
+    /// Starts a call; it runs while the test plays the worker.
+    pub(crate) fn start(&self, call: Call) -> tokio::task::JoinHandle<Result<Reply, CallError>> {
+        let pipeline = self.pipeline.clone();
+        tokio::spawn(async move { pipeline.run(call).await })
+    }
+
+    /// The next message that goes out.
+    pub(crate) async fn sent(&mut self) -> Outgoing {
+        self.sent.recv().await.unwrap()
+    }
+
+    /// The next message to a call subject; pings on the way there stay unanswered.
+    pub(crate) async fn sent_call(&mut self) -> Outgoing {
+        loop {
+            let message = self.sent().await;
+            if !message.subject.ends_with(".ping") && !message.subject.ends_with(".control") {
+                return message;
+            }
+        }
+    }
+
+    /// What has gone out and was not looked at.
+    pub(crate) fn sent_now(&mut self) -> Option<Outgoing> {
+        self.sent.try_recv().ok()
+    }
+
+    pub(crate) fn deliver(&self, to: &Outgoing, delivery: Delivery) {
+        self.inbox.deliver(to.reply.as_deref().unwrap(), delivery);
+    }
+
+    pub(crate) fn reply(&self, to: &Outgoing, frame: Frame) {
+        self.deliver(to, Delivery::Frame(frame));
+    }
+
+    pub(crate) fn set_connected(&self, connected: bool) {
+        self.broker.connected.store(connected, Ordering::Relaxed);
+        self.inbox.broadcast(&if connected {
+            Delivery::Reconnected
+        } else {
+            Delivery::Disconnected
+        });
+    }
+}
+
+fn snapshot(spec: FunctionSpec, instances: &[Arc<Instance>], subjects: &Subjects) -> Snapshot {
+    let function = Function {
+        service: spec.service.clone(),
+        request_type: spec.request_type.clone(),
+        version: spec.version.clone(),
+        call_subject: subjects.call(&spec.service, spec.version.as_ref(), &spec.request_type),
+        disabled: false,
+        round_robin: Arc::default(),
+        variants: vec![Variant {
+            config_hash: "c1".to_owned(),
+            spec: Arc::new(spec.clone()),
+            instances: instances.to_vec(),
+            fixed_subject: None,
+        }],
+    };
+    let versions = FunctionVersions {
+        versions: vec![Arc::new(function)],
+    };
+    let functions = [(spec.request_type, versions)].into();
+    Snapshot {
+        services: [(spec.service, functions)].into(),
+    }
+}
+
+/// A header of a message that went out.
+pub(crate) fn header(message: &Outgoing, name: &'static str) -> String {
+    message
+        .headers
+        .get(name)
+        .map(ToString::to_string)
+        .unwrap_or_default()
+}
+
+pub(crate) fn call_id(message: &Outgoing) -> String {
+    header(message, h::CALL_ID)
+}
+
+pub(crate) fn result(text: &'static str) -> Frame {
+    Frame::Result(Payload::json(text))
+}
+
+pub(crate) fn accepted(instance: &str) -> Frame {
+    Frame::Accepted {
+        instance: instance.to_owned(),
+    }
+}
+
+pub(crate) fn beat(instance: &str, seq: u64) -> Frame {
+    Frame::Beat {
+        instance: instance.to_owned(),
+        seq,
+    }
+}
+
+pub(crate) fn item(seq: u64) -> Frame {
+    Frame::Item {
+        seq,
+        payload: Payload::json(seq.to_string()),
+        last: false,
+    }
+}
+
+pub(crate) fn error(error: CallError, instance: &str) -> Frame {
+    Frame::Error {
+        error: Box::new(error),
+        instance: Some(instance.to_owned()),
+    }
+}

@@ -1,0 +1,190 @@
+//! The reply subjects of one shard, and who waits behind each.
+//!
+//! One wildcard subscription serves all calls. A reply token is `<slot>-<secret>`: the slot finds
+//! the waiter without hashing, the secret (96 random bits) cannot be guessed and is never used
+//! again, so a late, duplicate or forged reply finds nobody and is counted and dropped.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use slab::Slab;
+
+use super::mailbox::{Bounds, Delivery, Mailbox};
+
+#[derive(Debug)]
+struct Slot {
+    secret: u128,
+    mailbox: Arc<Mailbox>,
+}
+
+/// Counts of replies that found nobody.
+#[derive(Debug, Default)]
+pub struct InboxStats {
+    /// The token's slot is free, or another call's: late or forged.
+    pub unknown: AtomicU64,
+    /// The call had its final reply already, or overflowed.
+    pub surplus: AtomicU64,
+}
+
+/// All calls of one shard that wait for replies.
+#[derive(Debug)]
+pub struct Inbox {
+    prefix: String,
+    // The shard's own thread takes it, so nobody contends for it.
+    slots: Mutex<Slab<Slot>>,
+    /// What was dropped.
+    pub stats: InboxStats,
+}
+
+/// A place in the inbox: dropping it gives the reply subject up for ever.
+#[derive(Debug)]
+pub struct Ticket {
+    inbox: Arc<Inbox>,
+    key: usize,
+    secret: u128,
+    mailbox: Arc<Mailbox>,
+}
+
+impl Inbox {
+    /// An inbox for replies below `subject`, as [`sluice_protocol::Subjects::inbox`] builds it.
+    #[must_use]
+    pub fn new(subject: &str) -> Arc<Self> {
+        Arc::new(Self {
+            prefix: format!("{subject}."),
+            slots: Mutex::default(),
+            stats: InboxStats::default(),
+        })
+    }
+
+    /// What to subscribe.
+    #[must_use]
+    pub fn subscription(&self) -> String {
+        format!("{}>", self.prefix)
+    }
+
+    /// Opens a reply subject that nobody has used before.
+    #[must_use]
+    pub fn open(self: &Arc<Self>, bounds: Bounds) -> Ticket {
+        let secret = rand::random::<u128>() >> 32;
+        let mailbox = Arc::new(Mailbox::new(bounds));
+        let key = self.slots.lock().insert(Slot {
+            secret,
+            mailbox: mailbox.clone(),
+        });
+        Ticket {
+            inbox: self.clone(),
+            key,
+            secret,
+            mailbox,
+        }
+    }
+
+    /// Hands a delivery to whoever waits on `subject`.
+    pub fn deliver(&self, subject: &str, delivery: Delivery) {
+        let Some(mailbox) = self.find(subject) else {
+            self.stats.unknown.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        if !mailbox.push(delivery) {
+            self.stats.surplus.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Tells everybody who waits that the connection broke or is back.
+    pub fn broadcast(&self, delivery: &Delivery) {
+        let all: Vec<_> = self
+            .slots
+            .lock()
+            .iter()
+            .map(|(_, slot)| slot.mailbox.clone())
+            .collect();
+        for mailbox in all {
+            mailbox.push(delivery.clone());
+        }
+    }
+
+    /// How many calls wait now.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slots.lock().len()
+    }
+
+    /// Whether nobody waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn find(&self, subject: &str) -> Option<Arc<Mailbox>> {
+        let (key, secret) = subject.strip_prefix(&self.prefix)?.split_once('-')?;
+        let key = usize::from_str_radix(key, 16).ok()?;
+        let secret = u128::from_str_radix(secret, 16).ok()?;
+        let slots = self.slots.lock();
+        slots
+            .get(key)
+            .filter(|slot| slot.secret == secret)
+            .map(|slot| slot.mailbox.clone())
+    }
+}
+
+impl Ticket {
+    /// The reply subject.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        format!("{}{:x}-{:024x}", self.inbox.prefix, self.key, self.secret)
+    }
+
+    /// Where its replies are.
+    #[must_use]
+    pub fn mailbox(&self) -> &Mailbox {
+        &self.mailbox
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.inbox.slots.lock().try_remove(self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds {
+        items: 8,
+        bytes: 1000,
+    };
+
+    #[test]
+    fn replies_find_their_ticket_only() {
+        let inbox = Inbox::new("_INBOX.sluice.g.0");
+        let (a, b) = (inbox.open(BOUNDS), inbox.open(BOUNDS));
+        inbox.deliver(&b.subject(), Delivery::NoResponders);
+        assert_eq!(a.mailbox().try_next(), None);
+        assert_eq!(b.mailbox().try_next(), Some(Delivery::NoResponders));
+    }
+
+    #[test]
+    fn late_and_forged_replies_are_counted_and_dropped() {
+        let inbox = Inbox::new("_INBOX.sluice.g.0");
+        let first = inbox.open(BOUNDS);
+        let late = first.subject();
+        drop(first);
+        let second = inbox.open(BOUNDS);
+        assert_eq!(inbox.len(), 1);
+        for subject in [
+            late.as_str(),
+            "_INBOX.sluice.g.0.0-000000000000000000000000",
+            "_INBOX.sluice.g.0.zz-1",
+            "_INBOX.sluice.g.0.0",
+            "other",
+            "",
+        ] {
+            inbox.deliver(subject, Delivery::NoResponders);
+        }
+        assert_eq!(second.mailbox().try_next(), None);
+        assert_eq!(inbox.stats.unknown.load(Ordering::Relaxed), 6);
+    }
+}

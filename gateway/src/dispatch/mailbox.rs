@@ -1,0 +1,202 @@
+//! Where the replies to one attempt wait to be read: bounded, with one reader.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
+use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
+use sluice_protocol::Frame;
+
+/// What can happen to an attempt from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delivery {
+    /// A reply.
+    Frame(Frame),
+    /// The broker says that nobody listens on the call's subject.
+    NoResponders,
+    /// A reply that makes no sense; why.
+    Malformed(String),
+    /// More replies than anybody asked for.
+    Overflow,
+    /// The connection to the broker broke; replies may be lost.
+    Disconnected,
+    /// The connection is back.
+    Reconnected,
+}
+
+/// Most that may wait in a mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Deliveries.
+    pub items: usize,
+    /// Bytes of their payloads.
+    pub bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: VecDeque<Delivery>,
+    bytes: usize,
+    closed: bool,
+}
+
+/// A queue of deliveries. Writers never wait: what is too much becomes one `Overflow`.
+#[derive(Debug)]
+pub struct Mailbox {
+    state: Mutex<State>,
+    waker: AtomicWaker,
+    bounds: Bounds,
+}
+
+fn size(delivery: &Delivery) -> usize {
+    match delivery {
+        Delivery::Frame(Frame::Result(p) | Frame::Item { payload: p, .. }) => p.bytes.len(),
+        _ => 0,
+    }
+}
+
+impl Mailbox {
+    /// An empty mailbox.
+    #[must_use]
+    pub fn new(bounds: Bounds) -> Self {
+        Self {
+            state: Mutex::default(),
+            waker: AtomicWaker::new(),
+            bounds,
+        }
+    }
+
+    /// Puts a delivery in. Returns false if it was dropped, because a final one or an overflow
+    /// stands before it.
+    pub fn push(&self, delivery: Delivery) -> bool {
+        let mut state = self.state.lock();
+        if state.closed {
+            return false;
+        }
+        if let (
+            Delivery::Frame(Frame::Beat { .. }),
+            Some(Delivery::Frame(last @ Frame::Beat { .. })),
+        ) = (&delivery, state.queue.back_mut())
+            && let Delivery::Frame(beat) = delivery
+        {
+            // Only the newest beat matters; a reader that is slow must not pile them up.
+            *last = beat;
+            return true;
+        }
+        let bytes = state.bytes + size(&delivery);
+        let over = state.queue.len() >= self.bounds.items || bytes > self.bounds.bytes;
+        let delivery = if over { Delivery::Overflow } else { delivery };
+        state.closed = match &delivery {
+            Delivery::Frame(frame) => frame.is_final(),
+            Delivery::Overflow | Delivery::NoResponders | Delivery::Malformed(_) => true,
+            Delivery::Disconnected | Delivery::Reconnected => false,
+        };
+        if !over {
+            state.bytes = bytes;
+        }
+        state.queue.push_back(delivery);
+        drop(state);
+        self.waker.wake();
+        !over
+    }
+
+    /// The next delivery, if there is one.
+    pub fn try_next(&self) -> Option<Delivery> {
+        let mut state = self.state.lock();
+        let delivery = state.queue.pop_front()?;
+        state.bytes -= size(&delivery);
+        Some(delivery)
+    }
+
+    fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Delivery> {
+        if let Some(delivery) = self.try_next() {
+            return Poll::Ready(delivery);
+        }
+        self.waker.register(cx.waker());
+        // Something may have come in between the look and the registration.
+        self.try_next().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// The next delivery. Cancel-safe; for one reader.
+    pub async fn next(&self) -> Delivery {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sluice_protocol::Payload;
+
+    fn item(seq: u64, bytes: usize) -> Delivery {
+        Delivery::Frame(Frame::Item {
+            seq,
+            payload: Payload::json(vec![b'1'; bytes]),
+            last: false,
+        })
+    }
+
+    fn beat(seq: u64) -> Delivery {
+        Delivery::Frame(Frame::Beat {
+            instance: "i".into(),
+            seq,
+        })
+    }
+
+    #[test]
+    fn nothing_follows_a_final_frame() {
+        let mailbox = Mailbox::new(Bounds {
+            items: 8,
+            bytes: 100,
+        });
+        let result = Delivery::Frame(Frame::Result(Payload::json("1")));
+        assert!(mailbox.push(result.clone()));
+        assert!(!mailbox.push(result.clone()));
+        assert_eq!(mailbox.try_next(), Some(result));
+        assert_eq!(mailbox.try_next(), None);
+    }
+
+    #[test]
+    fn too_many_items_or_bytes_become_one_overflow() {
+        for (items, bytes) in [(2, 100), (10, 2)] {
+            let mailbox = Mailbox::new(Bounds { items, bytes });
+            assert!(mailbox.push(item(1, 1)));
+            assert!(mailbox.push(item(2, 1)));
+            assert!(!mailbox.push(item(3, 1)));
+            assert!(!mailbox.push(item(4, 1)));
+            assert_eq!(mailbox.try_next(), Some(item(1, 1)));
+            assert_eq!(mailbox.try_next(), Some(item(2, 1)));
+            assert_eq!(mailbox.try_next(), Some(Delivery::Overflow));
+            assert_eq!(mailbox.try_next(), None);
+        }
+    }
+
+    #[test]
+    fn beats_do_not_pile_up() {
+        let mailbox = Mailbox::new(Bounds {
+            items: 2,
+            bytes: 100,
+        });
+        for seq in 0..1000 {
+            assert!(mailbox.push(beat(seq)));
+        }
+        assert_eq!(mailbox.try_next(), Some(beat(999)));
+        assert_eq!(mailbox.try_next(), None);
+    }
+
+    #[tokio::test]
+    async fn a_reader_is_woken() {
+        let mailbox = std::sync::Arc::new(Mailbox::new(Bounds {
+            items: 8,
+            bytes: 100,
+        }));
+        let reader = tokio::spawn({
+            let mailbox = mailbox.clone();
+            async move { mailbox.next().await }
+        });
+        tokio::task::yield_now().await;
+        mailbox.push(Delivery::NoResponders);
+        assert_eq!(reader.await.unwrap(), Delivery::NoResponders);
+    }
+}

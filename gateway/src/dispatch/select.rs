@@ -1,0 +1,203 @@
+//! Which instance gets the next attempt of a call.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use sluice_protocol::argument::{ArgValue, top_level};
+use sluice_protocol::function::ChooseNodeMode;
+use sluice_protocol::{InstanceId, Payload};
+
+use super::rendezvous::score;
+use crate::registry::snapshot::{Function, Instance, Variant};
+use crate::sticky::StickyStore;
+
+/// Where an attempt goes.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// Any worker: the broker picks.
+    Group,
+    /// This one.
+    Instance(Arc<Instance>),
+    /// A plain NATS responder, on the subject of the gateway's config file.
+    Fixed(String),
+}
+
+/// What selection reads of a call.
+#[derive(Debug)]
+pub struct Selection<'a> {
+    /// The function.
+    pub function: &'a Function,
+    /// The config that was picked for this call: selection stays within it.
+    pub variant: &'a Variant,
+    /// The client's id of the request.
+    pub request_id: &'a str,
+    /// The args, for hash and sticky.
+    pub args: &'a Payload,
+    /// Instances that did not take this call.
+    pub tried: &'a [InstanceId],
+    /// Milliseconds of the clock that [`Instance::suspend`] uses.
+    pub now_ms: u64,
+}
+
+impl Selection<'_> {
+    /// Picks the target; `None`: nobody is left.
+    pub async fn pick(&self, sticky: &dyn StickyStore) -> Option<Target> {
+        if let Some(subject) = &self.variant.fixed_subject {
+            return self
+                .tried
+                .is_empty()
+                .then(|| Target::Fixed(subject.clone()));
+        }
+        let mode = &self.variant.spec.choose_node_mode;
+        if matches!(mode, ChooseNodeMode::Random)
+            && self.tried.is_empty()
+            && self.function.variants.len() == 1
+        {
+            // The registry may lag behind the broker, so an empty list is no reason to refuse
+            // here: the broker knows whether somebody listens.
+            return Some(Target::Group);
+        }
+        let candidates = self.candidates();
+        let picked = match mode {
+            ChooseNodeMode::Random => random(&candidates),
+            ChooseNodeMode::RoundRobin => self.round_robin(&candidates),
+            ChooseNodeMode::Hash => by_hash(&candidates, self.request_id.as_bytes()),
+            ChooseNodeMode::HashArg(arg) => match key_of(self.args, arg) {
+                Some(key) => by_hash(&candidates, &key),
+                None => random(&candidates),
+            },
+            ChooseNodeMode::Sticky(arg) => match key_of(self.args, arg) {
+                Some(key) => self.sticky(&candidates, &key, sticky).await,
+                None => random(&candidates),
+            },
+            ChooseNodeMode::LeastLoaded => least_loaded(&candidates),
+        };
+        picked.map(Target::Instance)
+    }
+
+    /// Whether somebody is left who has not been tried.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        self.variant
+            .instances
+            .iter()
+            .any(|i| !self.tried.contains(&i.id))
+    }
+
+    fn candidates(&self) -> Vec<&Arc<Instance>> {
+        let untried = || {
+            self.variant
+                .instances
+                .iter()
+                .filter(|i| !self.tried.contains(&i.id))
+        };
+        let available: Vec<_> = untried().filter(|i| i.is_available(self.now_ms)).collect();
+        // All are suspended: better ask one of them than refuse on a suspicion.
+        if available.is_empty() {
+            untried().collect()
+        } else {
+            available
+        }
+    }
+
+    fn round_robin(&self, candidates: &[&Arc<Instance>]) -> Option<Arc<Instance>> {
+        let count = candidates.len();
+        let turn = self.function.round_robin.fetch_add(1, Ordering::Relaxed);
+        (count > 0).then(|| candidates[turn % count].clone())
+    }
+
+    async fn sticky(
+        &self,
+        candidates: &[&Arc<Instance>],
+        key: &[u8],
+        store: &dyn StickyStore,
+    ) -> Option<Arc<Instance>> {
+        let find = |id: &InstanceId| {
+            candidates
+                .iter()
+                .find(|i| i.id == *id)
+                .map(|i| (*i).clone())
+        };
+        let (scope, key) = (self.variant.spec.label(), hex::encode(key));
+        let bound = match store.get(&scope, &key).await {
+            Ok(bound) => bound,
+            // Without its store a key still has a home that all gateways agree on.
+            Err(_) => return by_hash(candidates, key.as_bytes()),
+        };
+        if let Some(instance) = bound.as_ref().and_then(find) {
+            return Some(instance);
+        }
+        let fresh = by_hash(candidates, key.as_bytes())?;
+        match store.assign(&scope, &key, bound.as_ref(), &fresh.id).await {
+            Ok(owner) => find(&owner).or(Some(fresh)),
+            Err(_) => Some(fresh),
+        }
+    }
+}
+
+/// The bytes that an arg's value is keyed by; `None` where it is absent or null.
+fn key_of(args: &Payload, name: &str) -> Option<Vec<u8>> {
+    // A leading byte keeps the string "1" and the number 1 apart.
+    match top_level(args, name)? {
+        ArgValue::Str(text) => Some([b"s", text.as_bytes()].concat()),
+        ArgValue::Other(raw) if raw == "null" => None,
+        ArgValue::Other(raw) => Some([b"v", raw.as_bytes()].concat()),
+    }
+}
+
+fn random(candidates: &[&Arc<Instance>]) -> Option<Arc<Instance>> {
+    let count = candidates.len();
+    (count > 0).then(|| candidates[rand::random_range(0..count)].clone())
+}
+
+fn by_hash(candidates: &[&Arc<Instance>], key: &[u8]) -> Option<Arc<Instance>> {
+    candidates
+        .iter()
+        .max_by_key(|i| score(key, i.id.as_str()))
+        .map(|i| (*i).clone())
+}
+
+/// The better of two random ones (power of two choices): close to the best, and a stale figure
+/// never sends everybody to the same instance.
+fn least_loaded(candidates: &[&Arc<Instance>]) -> Option<Arc<Instance>> {
+    let count = candidates.len();
+    if count < 2 {
+        return random(candidates);
+    }
+    let first = rand::random_range(0..count);
+    let second = (first + rand::random_range(1..count)) % count;
+    let (a, b) = (candidates[first], candidates[second]);
+    Some(if cost(a) <= cost(b) {
+        a.clone()
+    } else {
+        b.clone()
+    })
+}
+
+fn cost(instance: &Instance) -> u64 {
+    let load = |counter: &std::sync::atomic::AtomicU32| u64::from(counter.load(Ordering::Relaxed));
+    let in_flight = load(&instance.in_flight).max(load(&instance.reported_in_flight));
+    (in_flight + 1) * (load(&instance.latency_us) + 100)
+}
+
+/// Picks the config for a call: in proportion to live instances, so that a rolling deploy shifts
+/// traffic as it goes.
+#[must_use]
+pub fn pick_variant(function: &Function) -> usize {
+    let variants = &function.variants;
+    if variants.len() == 1 {
+        return 0;
+    }
+    let total: usize = variants.iter().map(|v| v.instances.len()).sum();
+    if total == 0 {
+        return variants.len() - 1;
+    }
+    let mut draw = rand::random_range(0..total);
+    for (index, variant) in variants.iter().enumerate() {
+        if draw < variant.instances.len() {
+            return index;
+        }
+        draw -= variant.instances.len();
+    }
+    variants.len() - 1
+}

@@ -1,0 +1,174 @@
+//! Stage 1: service, function and version become a spec, and the config that serves this call.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sluice_protocol::function::{FunctionSpec, ResponseType};
+use sluice_protocol::{CallError, ErrorCode};
+
+use super::{Call, Limits};
+use crate::dispatch::select::pick_variant;
+use crate::registry::snapshot::{Function, Snapshot, Unresolved, Variant};
+
+/// A call whose function is known.
+#[derive(Debug)]
+pub(super) struct Resolved {
+    pub(super) call: Call,
+    pub(super) function: Arc<Function>,
+    pub(super) variant: usize,
+    pub(super) limits: Limits,
+}
+
+impl Resolved {
+    pub(super) fn variant(&self) -> &Variant {
+        &self.function.variants[self.variant]
+    }
+
+    pub(super) fn spec(&self) -> &FunctionSpec {
+        &self.variant().spec
+    }
+}
+
+/// Finds the function; refuses what cannot be called at all.
+pub(super) fn resolve(
+    snapshot: &Snapshot,
+    call: Call,
+    limits: Limits,
+) -> Result<Resolved, CallError> {
+    let (service, name) = (call.service.as_str(), call.request_type.as_str());
+    let function = match snapshot.resolve(service, name, call.version.as_deref()) {
+        Ok(function) => function.clone(),
+        Err(Unresolved::Version(known)) => return Err(unknown_version(&call, known)),
+        Err(Unresolved::Function) => return Err(unknown_function(snapshot, &call, limits.suggest)),
+    };
+    let variant = pick_variant(&function);
+    let resolved = Resolved {
+        call,
+        function,
+        variant,
+        limits,
+    };
+    let spec = resolved.spec();
+    // An internal function does not exist for clients.
+    if spec.internal {
+        return Err(unknown_function(snapshot, &resolved.call, false));
+    }
+    if resolved.function.disabled || spec.disabled {
+        return Err(CallError::new(
+            ErrorCode::FunctionDisabled,
+            format!("{} is disabled", spec.label()),
+        ));
+    }
+    if resolved.call.idempotent_only && !spec.idempotent {
+        return Err(CallError::new(
+            ErrorCode::MethodNotAllowed,
+            format!("{} is not idempotent: call it with POST", spec.label()),
+        ));
+    }
+    let served = resolved.variant();
+    if served.instances.is_empty() && served.fixed_subject.is_none() {
+        return Err(CallError::new(
+            ErrorCode::NoWorkers,
+            format!("no worker serves {} now; it did not run", spec.label()),
+        ));
+    }
+    Ok(resolved)
+}
+
+fn unknown_version(call: &Call, known: Vec<String>) -> CallError {
+    let text = format!(
+        "{}.{} has no version {:?}",
+        call.service,
+        call.request_type,
+        call.version.as_deref().unwrap_or_default()
+    );
+    CallError::new(ErrorCode::UnknownVersion, text).with_detail("versions", known)
+}
+
+fn unknown_function(snapshot: &Snapshot, call: &Call, suggest: bool) -> CallError {
+    let mut text = format!(
+        "there is no function {}.{}",
+        call.service, call.request_type
+    );
+    let near = suggest.then(|| nearest(snapshot, call)).flatten();
+    if let Some(near) = &near {
+        text = format!("{text}; did you mean {near}?");
+    }
+    let error = CallError::new(ErrorCode::UnknownFunction, text);
+    match near {
+        Some(near) => error.with_detail("did_you_mean", near),
+        None => error,
+    }
+}
+
+/// The callable function whose name differs least; only for development, where it is told.
+fn nearest(snapshot: &Snapshot, call: &Call) -> Option<String> {
+    let wanted = format!("{}.{}", call.service, call.request_type);
+    let names = snapshot.services.iter().flat_map(|(service, functions)| {
+        functions
+            .iter()
+            .filter(|(_, all)| {
+                all.versions
+                    .iter()
+                    .any(|f| f.variants.iter().any(|v| !v.spec.internal))
+            })
+            .map(move |(name, _)| format!("{service}.{name}"))
+    });
+    let near = names.map(|name| (distance(&wanted, &name), name)).min()?;
+    (near.0 <= 2 + wanted.len() / 5).then_some(near.1)
+}
+
+/// Levenshtein distance, over bytes: names are short, and only the nearest matters.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut corner = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let substituted = corner + usize::from(x != y);
+            corner = row[j + 1];
+            row[j + 1] = substituted.min(corner + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+impl Resolved {
+    /// How long the call may take in all.
+    pub(super) fn time_limit(&self) -> Duration {
+        let spec = self.spec();
+        if spec.response_type == ResponseType::Stream {
+            let own = spec
+                .max_duration_ms
+                .map_or(self.limits.stream, Duration::from_millis);
+            return own.min(self.limits.stream);
+        }
+        self.frame_timeout()
+    }
+
+    /// How long each answer may take; the client may shorten it.
+    pub(super) fn frame_timeout(&self) -> Duration {
+        let own = crate::dispatch::timeout_of(self.spec().timeout, self.limits.timeout);
+        self.call
+            .timeout_ms
+            .map_or(own, |ms| own.min(Duration::from_millis(ms)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances() {
+        for (a, b, d) in [
+            ("", "", 0),
+            ("echo", "echo", 0),
+            ("ehco", "echo", 2),
+            ("ecko", "echo", 1),
+            ("", "abc", 3),
+        ] {
+            assert_eq!(distance(a, b), d, "{a} {b}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Stage 3: are the args what the function takes? All faults at once; defaults filled in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sluice_protocol::argument::{self, CheckedArgs, Fault};
+use sluice_protocol::function::FunctionSpec;
+use sluice_protocol::payload::{Encoding, Payload};
+use sluice_protocol::{CallError, ErrorCode, Identity, RequestId};
+
+use super::authorize::Permitted;
+use super::resolve::Resolved;
+use crate::registry::snapshot::{Function, Variant};
+
+/// A call that passed every stage: the only thing that dispatch takes.
+#[derive(Debug)]
+pub struct Ready {
+    call: Resolved,
+    args: Payload,
+    time_limit: Duration,
+    frame_timeout: Duration,
+}
+
+/// Checks the args and fills in defaults.
+pub(super) fn validate(call: Permitted) -> Result<Ready, CallError> {
+    let mut call = call.into_resolved();
+    let args = std::mem::replace(&mut call.call.args, sluice_protocol::request::no_args());
+    let types = call.spec().arg_types.as_ref();
+    let args = argument::check(types, args)
+        .map(CheckedArgs::into_payload)
+        .map_err(|faults| invalid(call.spec(), &faults))?;
+    let args = for_workers(&call, args)?;
+    let (time_limit, frame_timeout) = (call.time_limit(), call.frame_timeout());
+    Ok(Ready {
+        call,
+        args,
+        time_limit,
+        frame_timeout,
+    })
+}
+
+fn invalid(spec: &FunctionSpec, faults: &[Fault]) -> CallError {
+    let list: Vec<String> = faults.iter().map(|f| f.message.clone()).collect();
+    let text = format!(
+        "the args of {} are not valid: {}",
+        spec.label(),
+        list.join("; ")
+    );
+    let faults = serde_json::to_value(faults).unwrap_or_default();
+    CallError::new(ErrorCode::InvalidArguments, text).with_detail("faults", faults)
+}
+
+/// Args in an encoding that every worker of the call takes.
+fn for_workers(call: &Resolved, args: Payload) -> Result<Payload, CallError> {
+    let variant = call.variant();
+    let everybody =
+        || variant.fixed_subject.is_none() && variant.instances.iter().all(|i| i.message_pack);
+    if args.encoding == Encoding::Json || everybody() {
+        return Ok(args);
+    }
+    args.transcode(Encoding::Json).map_err(|e| {
+        let text = format!(
+            "{} takes JSON only, and the args cannot be said in it: {e}",
+            call.spec().label()
+        );
+        CallError::new(ErrorCode::InvalidArguments, text)
+    })
+}
+
+impl Ready {
+    /// The function's spec, as the picked config has it.
+    #[must_use]
+    pub fn spec(&self) -> &FunctionSpec {
+        self.call.spec()
+    }
+
+    /// The function.
+    #[must_use]
+    pub fn function(&self) -> &Arc<Function> {
+        &self.call.function
+    }
+
+    /// The config that serves this call.
+    #[must_use]
+    pub fn variant(&self) -> &Variant {
+        self.call.variant()
+    }
+
+    /// The args, checked.
+    #[must_use]
+    pub fn args(&self) -> &Payload {
+        &self.args
+    }
+
+    /// The encoding of args and results on the way to the worker.
+    #[must_use]
+    pub fn encoding(&self) -> Encoding {
+        self.args.encoding
+    }
+
+    /// The client's id of the request.
+    #[must_use]
+    pub fn request_id(&self) -> &RequestId {
+        &self.call.call.request_id
+    }
+
+    /// For whom.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.call.call.identity
+    }
+
+    /// W3C `traceparent`.
+    #[must_use]
+    pub fn trace(&self) -> Option<&str> {
+        self.call.call.trace.as_deref()
+    }
+
+    /// How long the call may take in all.
+    #[must_use]
+    pub fn time_limit(&self) -> Duration {
+        self.time_limit
+    }
+
+    /// How long each answer of a stream may take.
+    #[must_use]
+    pub fn frame_timeout(&self) -> Duration {
+        self.frame_timeout
+    }
+}
