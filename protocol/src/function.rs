@@ -1,13 +1,22 @@
 //! What a worker registers of a function, and every check of it.
 
+mod config;
+mod print;
+mod read;
+mod route;
+mod strict;
+
 use serde_json::Value;
 
-use crate::argument::ArgTypes;
+use crate::argument::{ArgTypes, Budget};
 use crate::id::{FunctionName, ServiceName};
 use crate::permission::Permission;
 use crate::registry::Reason;
 use crate::retry::Retry;
 use crate::version::ApiVersion;
+
+pub use config::{MAX_CONFIG_BYTES, MAX_FUNCTIONS, MAX_REASONS};
+pub use route::{Route, Segment};
 
 /// What the gateway knows of one version of one function.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,14 +29,14 @@ pub struct FunctionSpec {
     pub version: Option<ApiVersion>,
     /// How it answers.
     pub response_type: ResponseType,
-    /// Milliseconds until the final reply (sync, async), or to the first frame and between frames
-    /// (stream): 100 to 300000; default 5000.
+    /// `timeout`: milliseconds until the final reply (sync, async), or to the first frame and
+    /// between frames (stream): 100 to 300000; default 5000.
     pub timeout: Timeout,
     /// Which instance gets a call.
     pub choose_node_mode: ChooseNodeMode,
     /// The args; `None`: not checked, `Some` of nothing: none allowed.
     pub arg_types: Option<ArgTypes>,
-    /// Only for the SDK's positional form.
+    /// Only for the SDK's positional form; `None`: the order of `arg_types`.
     pub arg_orders: Option<ArgOrders>,
     /// Who may call.
     pub check_permission: Permission,
@@ -39,7 +48,7 @@ pub struct FunctionSpec {
     pub before_execute: Option<Callback>,
     /// A registered function that may change the response.
     pub after_execute: Option<Callback>,
-    /// Milliseconds for a hook, default 5000.
+    /// `hook_timeout`: milliseconds for a hook, 1 to 300000; default 5000.
     pub hook_timeout_ms: u64,
     /// Whether handlers are given the identity; kept for the ancestor's clients.
     pub request_info: bool,
@@ -53,15 +62,16 @@ pub struct FunctionSpec {
     pub internal: bool,
     /// JSON Schema of the result.
     pub result_schema: Option<Value>,
-    /// HTTP routes, each `"GET /users/{id}"`.
+    /// HTTP routes, each `"GET /users/{id}"`; see [`Route`].
     pub routes: Vec<String>,
     /// Most calls at once of one gateway.
     pub max_in_flight: Option<u32>,
     /// Most calls that wait for `max_in_flight`.
     pub max_queue: Option<u32>,
-    /// Milliseconds for one attempt; default: all that is left.
+    /// `attempt_timeout`: milliseconds for one attempt, 1 to 300000; default: all that is left.
     pub attempt_timeout_ms: Option<u64>,
-    /// Milliseconds for a whole stream; default: the gateway's maximum.
+    /// `max_duration`: milliseconds for a whole stream, 100 to a day; default: the gateway's
+    /// maximum.
     pub max_duration_ms: Option<u64>,
 }
 
@@ -116,6 +126,10 @@ pub enum ArgOrders {
 }
 
 /// A registered function that the gateway calls on behalf of another.
+///
+/// On the wire `"service.function"`, split at the last dot, or with more to say
+/// `{"function": "service.function", "extra": …}`; where the function's own name has a dot,
+/// `{"service": "service", "function": "the.function"}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Callback {
     /// `service`.
@@ -180,22 +194,16 @@ impl FunctionSpec {
     /// Reads a function of `service` from JSON.
     ///
     /// # Errors
-    /// Every mistake, at once, in the order of the fields.
+    /// Every mistake, at once, in the order of the fields; a mistake within a field names the
+    /// place in it, `arg_types/age/min`.
     pub fn from_json(service: &ServiceName, value: &Value) -> Result<Self, Vec<FieldFault>> {
-        let name = value["request_type"].as_str().unwrap_or_default();
-        let name = FunctionName::new(name).map_err(|e| {
-            vec![FieldFault {
-                field: "request_type".into(),
-                message: e.to_string(),
-            }]
-        })?;
-        Ok(Self::new(service.clone(), name))
+        read::function(service, value, &mut Budget::default())
     }
 
     /// The function as JSON; fields that have their default are left out.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        serde_json::json!({ "request_type": self.request_type })
+        print::function(self)
     }
 }
 
@@ -210,19 +218,15 @@ impl ServiceConfig {
     /// Reads a config's text, `{"functions": […]}`.
     ///
     /// # Errors
-    /// Every mistake of every function, at once.
+    /// Every mistake of every function, at once, up to [`MAX_REASONS`].
     pub fn parse(service: &ServiceName, text: &str) -> Result<Self, Vec<Reason>> {
-        let _ = (service, text);
-        Ok(Self {
-            functions: Vec::new(),
-        })
+        config::parse(service, text)
     }
 
-    /// The config's text; the same for equal configs, so that instances of one build share its
-    /// hash.
+    /// The config's text; the same for equal configs, in whatever order their functions stand, so
+    /// that instances of one build share its hash.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let functions: Vec<Value> = self.functions.iter().map(FunctionSpec::to_json).collect();
-        serde_json::json!({ "functions": functions }).to_string()
+        config::to_text(self)
     }
 }

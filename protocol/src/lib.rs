@@ -48,6 +48,7 @@ pub mod response;
 pub mod retry;
 pub mod sign;
 pub mod subject;
+pub mod suggest;
 pub mod version;
 
 pub use error::{CallError, ErrorCode, ErrorSource, Executed};

@@ -1,5 +1,7 @@
 //! Who may call a function: pure rules over identity and args, fail-closed.
 
+use serde_json::{Value, json};
+
 use crate::identity::Identity;
 
 /// The `check_permission` of a function.
@@ -10,9 +12,9 @@ pub enum Permission {
     Public,
     /// `"any_authenticated"`: any user that is known.
     AnyAuthenticated,
-    /// `{"arg": name}`: the user whose id equals that arg.
+    /// `{"arg": name}`: the user whose id equals that arg, a string at the top level of args.
     Arg(String),
-    /// `{"role": [..]}`: users with one of these roles.
+    /// `{"role": [..]}`: users with one of these roles. No role: nobody.
     Role(Vec<String>),
 }
 
@@ -24,7 +26,7 @@ impl Permission {
     }
 
     /// Whether `identity` may call with an arg of this value; `arg` is the value of the arg that
-    /// [`Self::Arg`] names, if it is a string.
+    /// [`Self::Arg`] names, if it is a string ([`crate::argument::top_level`]).
     #[must_use]
     pub fn allows(&self, identity: &Identity, arg: Option<&str>) -> bool {
         match self {
@@ -34,6 +36,35 @@ impl Permission {
                 identity.is_authenticated() && arg.is_some() && arg == identity.user_id.as_deref()
             }
             Self::Role(allowed) => identity.roles.iter().any(|r| allowed.contains(r)),
+        }
+    }
+
+    pub(crate) fn from_json(value: &Value) -> Result<Self, String> {
+        const FORMS: &str = "must be false, \"any_authenticated\", {\"arg\": name} or \
+                             {\"role\": [names]}";
+        match value {
+            Value::Bool(false) => Ok(Self::Public),
+            Value::String(word) if word == "any_authenticated" => Ok(Self::AnyAuthenticated),
+            Value::Object(map) if map.len() == 1 => match (map.get("arg"), map.get("role")) {
+                (Some(Value::String(name)), _) if !name.is_empty() => Ok(Self::Arg(name.clone())),
+                (_, Some(Value::Array(roles))) => roles
+                    .iter()
+                    .map(|r| r.as_str().filter(|r| !r.is_empty()).map(str::to_owned))
+                    .collect::<Option<_>>()
+                    .map(Self::Role)
+                    .ok_or_else(|| "the roles must be non-empty strings".to_owned()),
+                _ => Err(FORMS.to_owned()),
+            },
+            _ => Err(FORMS.to_owned()),
+        }
+    }
+
+    pub(crate) fn to_json(&self) -> Value {
+        match self {
+            Self::Public => json!(false),
+            Self::AnyAuthenticated => json!("any_authenticated"),
+            Self::Arg(name) => json!({ "arg": name }),
+            Self::Role(roles) => json!({ "role": roles }),
         }
     }
 }

@@ -1,13 +1,15 @@
 //! Putting a worker together, and every check of it.
 
+mod service;
+
 use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
-use sluice_protocol::function::ServiceConfig;
 use sluice_protocol::registry::Reason;
-use sluice_protocol::{InstanceId, ServiceName, Subjects};
+use sluice_protocol::{InstanceId, Subjects};
 
+pub use self::service::ServiceBuilder;
 use crate::function::Function;
 use crate::handler::Handler;
 use crate::options::NatsOptions;
@@ -21,112 +23,6 @@ pub const DEFAULT_CONCURRENCY: u32 = 256;
 pub const DEFAULT_QUEUE: u32 = 1024;
 /// Most time for the calls at hand when the worker stops, unless told otherwise.
 pub const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
-
-/// One service and its functions; see [`WorkerBuilder::service`].
-#[derive(Debug, Clone)]
-#[must_use]
-pub struct ServiceBuilder {
-    name: String,
-    version: Option<String>,
-    functions: Vec<Function>,
-    secret: Option<Vec<u8>>,
-}
-
-impl ServiceBuilder {
-    fn new(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            version: None,
-            functions: Vec::new(),
-            secret: None,
-        }
-    }
-
-    /// A function that answers with one result: [`Function::sync`] with all defaults.
-    pub fn function<H: Handler<M>, M>(self, name: &str, handler: H) -> Self {
-        self.function_with(Function::sync(name, handler))
-    }
-
-    /// A function whose result comes later: [`Function::asynchronous`] with all defaults.
-    pub fn async_function<H: Handler<M>, M>(self, name: &str, handler: H) -> Self {
-        self.function_with(Function::asynchronous(name, handler))
-    }
-
-    /// A function that answers with items: [`Function::stream`] with all defaults.
-    pub fn stream<H: StreamHandler<M>, M>(self, name: &str, handler: H) -> Self {
-        self.function_with(Function::stream(name, handler))
-    }
-
-    /// A function without result: [`Function::none`] with all defaults.
-    pub fn notify<H: Handler<M>, M>(self, name: &str, handler: H) -> Self {
-        self.function_with(Function::none(name, handler))
-    }
-
-    /// A function with options of its own.
-    pub fn function_with(mut self, function: Function) -> Self {
-        self.functions.push(function);
-        self
-    }
-
-    /// The version of all functions that have none of their own.
-    pub fn version(mut self, version: &str) -> Self {
-        self.version = Some(version.to_owned());
-        self
-    }
-
-    /// The secret that signs this service's registry messages; it never travels.
-    pub fn secret(mut self, secret: impl Into<Vec<u8>>) -> Self {
-        self.secret = Some(secret.into());
-        self
-    }
-
-    fn check(self, mistakes: &mut Vec<Reason>) -> Option<CheckedService> {
-        let about = |field: &str, message: String| Reason {
-            function: self.name.clone(),
-            field: field.to_owned(),
-            message,
-        };
-        if self.functions.is_empty() {
-            mistakes.push(about("functions", "the service has no function".to_owned()));
-        }
-        if self.secret.as_ref().is_some_and(Vec::is_empty) {
-            mistakes.push(about("secret", "the secret is empty".to_owned()));
-        }
-        let name = match ServiceName::new(&self.name) {
-            Ok(name) => name,
-            Err(fault) => {
-                mistakes.push(about("service", fault.to_string()));
-                return None;
-            }
-        };
-        let mut seen = HashSet::new();
-        let mut functions = Vec::new();
-        for function in self.functions {
-            match function.finish(&name, self.version.as_deref()) {
-                Ok((spec, body)) => {
-                    if !seen.insert(spec.label()) {
-                        mistakes.push(Reason {
-                            function: spec.label(),
-                            field: String::new(),
-                            message: "the function is registered twice".to_owned(),
-                        });
-                    }
-                    functions.push((spec, body));
-                }
-                Err(faults) => mistakes.extend(faults),
-            }
-        }
-        // What gateways would refuse is said here already, by the same rules.
-        let specs = functions.iter().map(|(spec, _)| spec.clone()).collect();
-        let text = ServiceConfig { functions: specs }.to_text();
-        mistakes.extend(ServiceConfig::parse(&name, &text).err().unwrap_or_default());
-        Some(CheckedService {
-            name,
-            functions,
-            secret: self.secret,
-        })
-    }
-}
 
 /// A worker that is being put together; made by [`Worker::builder`].
 ///
@@ -337,14 +233,12 @@ impl WorkerBuilder {
         self
     }
 
-    /// Runs the worker until SIGTERM or ctrl-c, then drains it.
+    /// Runs the worker until SIGTERM or ctrl-c, then drains it. A second signal ends it at once.
     ///
     /// # Errors
     /// See [`WorkerError`].
     pub async fn run(self) -> Result<(), WorkerError> {
-        let worker = self.start().await?;
-        crate::worker::until_told_to_stop(&worker).await;
-        worker.shutdown().await
+        crate::worker::run_until_signal(self.start().await?).await
     }
 
     /// Starts the worker in the background. It connects, in its own time, and serves until

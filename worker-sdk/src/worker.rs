@@ -209,7 +209,6 @@ async fn listen(shared: &Arc<Shared>, services: &Arc<[Arc<Service>]>) -> Result<
     }
     discovery::serve(shared, services).await?;
     tokio::spawn(ticker::run(shared.clone()));
-    tokio::spawn(poke_on_return(shared.clone(), services.clone()));
     Ok(())
 }
 
@@ -245,27 +244,23 @@ async fn until_stopped(
     }
 }
 
-/// Gateways may have come or gone while the broker was away: each return makes the services speak.
-async fn poke_on_return(shared: Arc<Shared>, services: Arc<[Arc<Service>]>) {
-    let mut link = shared.link.clone();
-    let mut ups = 0;
-    loop {
-        let returned = async { link.wait_for(|l| l.ups > ups).await.map(|l| l.ups) };
-        tokio::select! {
-            returned = returned => match returned {
-                Ok(now) => ups = now,
-                Err(_) => return,
-            },
-            () = shared.closed.cancelled() => return,
+/// Serves until SIGTERM or ctrl-c, then drains; a second signal ends that too.
+pub(crate) async fn run_until_signal(worker: Worker) -> Result<(), WorkerError> {
+    tokio::select! {
+        () = signal() => tracing::info!("told to stop"),
+        ended = worker.wait() => return ended,
+    }
+    tokio::select! {
+        () = signal() => {
+            tracing::warn!("told to stop once more, calls are left behind");
+            Ok(())
         }
-        for service in services.iter() {
-            service.poke.notify_one();
-        }
+        ended = worker.shutdown() => ended,
     }
 }
 
-/// Waits for SIGTERM, ctrl-c, or the worker's own end.
-pub(crate) async fn until_told_to_stop(worker: &Worker) {
+/// Waits for SIGTERM or ctrl-c.
+async fn signal() {
     let interrupt = async {
         if let Err(error) = tokio::signal::ctrl_c().await {
             tracing::warn!(%error, "ctrl-c cannot be heard");
@@ -275,7 +270,6 @@ pub(crate) async fn until_told_to_stop(worker: &Worker) {
     tokio::select! {
         () = interrupt => {}
         () = terminate() => {}
-        _ = worker.wait() => {}
     }
 }
 

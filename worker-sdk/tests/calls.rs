@@ -1,4 +1,5 @@
 //! Calls and their frames, against a real broker.
+#![allow(clippy::unwrap_used, reason = "a test's helpers")]
 
 mod support;
 

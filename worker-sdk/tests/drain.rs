@@ -1,4 +1,5 @@
 //! Stopping loses nothing, against a real broker.
+#![allow(clippy::unwrap_used, reason = "a test's helpers")]
 
 mod support;
 
@@ -6,11 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use serde_json::{Value, json};
 use sluice_protocol::registry::{InstanceState, Message};
 use sluice_protocol::{ErrorCode, Executed};
 use sluice_worker::{Function, Worker, WorkerBuilder};
-use support::{Gateway, NatsServer, call_headers, eventually, soon};
+use support::{Gateway, NatsServer, Wire, call_headers, eventually, soon};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -70,6 +72,46 @@ async fn a_worker_that_drains_under_load_loses_no_call() {
     assert_eq!(answered.load(Ordering::SeqCst), CALLS);
     assert!(left_at < CALLS, "it left in the middle of the flood");
     stayer.shutdown().await.unwrap();
+}
+
+/// The moment that loses calls elsewhere: the broker has delivered calls, the worker leaves, and
+/// only then do they arrive.
+#[tokio::test]
+async fn calls_that_were_on_their_way_when_it_left_are_served() {
+    const CALLS: usize = 200;
+    let server = NatsServer::start();
+    let mut gateway = Gateway::start(&server).await;
+    let wire = Wire::to(&server).await;
+    let builder = Worker::builder("s").function("echo", async |args: Value| args);
+    let worker = builder.connect(&wire.url()).start().await.unwrap();
+    soon("ready", worker.ready()).await;
+    wire.hold();
+    let mut calls = Vec::new();
+    for n in 0..CALLS {
+        calls.push(gateway.call("echo", json!(n)).await);
+    }
+    gateway.client.flush().await.unwrap();
+    worker.stop();
+    let left = |m: &support::Heard| matches!(m.message, Message::Leave { .. }).then_some(());
+    gateway.hear_until(left).await;
+    // The broker has heard that the group is left, and delivers nothing more to it.
+    soon("no responders", async {
+        loop {
+            let mut probe = gateway.call("echo", json!("probe")).await;
+            match tokio::time::timeout(Duration::from_millis(50), probe.0.next()).await {
+                Ok(message) => return assert!(message.unwrap().status.is_some()),
+                // Delivered before the worker left: one call more to be served.
+                Err(_) => calls.push(probe),
+            }
+        }
+    })
+    .await;
+    wire.trickle();
+    for (n, replies) in calls.iter_mut().enumerate() {
+        let expected = if n < CALLS { json!(n) } else { json!("probe") };
+        assert_eq!(replies.result().await, expected);
+    }
+    soon("the end", worker.wait()).await.unwrap();
 }
 
 #[tokio::test]

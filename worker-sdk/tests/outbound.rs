@@ -1,4 +1,5 @@
 //! Calls from handlers to other workers, against a real broker.
+#![allow(clippy::unwrap_used, reason = "a test's helpers")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! How workers make themselves known, against a real broker.
+#![allow(clippy::unwrap_used, reason = "a test's helpers")]
 
 mod support;
 

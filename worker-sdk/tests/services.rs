@@ -1,4 +1,5 @@
 //! NATS' own service discovery (ADR-32), against a real broker.
+#![allow(clippy::unwrap_used, reason = "a test's helpers")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Streams, credit and what ends them, against a real broker.
+#![allow(clippy::unwrap_used, reason = "a test's helpers")]
 
 mod support;
 

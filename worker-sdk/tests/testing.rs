@@ -1,4 +1,5 @@
 //! Handlers called without a broker.
+#![allow(clippy::unwrap_used, reason = "a test's helpers")]
 
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -8,9 +8,10 @@ use futures_util::StreamExt;
 use rand::Rng;
 use sluice_protocol::registry::{Message, Parsed, Reason};
 use sluice_protocol::subject::QUEUE_GROUP;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::connection::round_trip;
+use super::connection::{Link, round_trip};
 use super::service::Service;
 use super::shared::Shared;
 use super::{intake, messages};
@@ -26,6 +27,8 @@ pub(crate) async fn run(shared: Arc<Shared>, service: Arc<Service>) -> Result<()
     let inbox = shared.client.new_inbox();
     let answers = shared.client.subscribe(inbox.clone()).await?;
     let mut registrar = Registrar {
+        link: shared.link.clone(),
+        ups: 0,
         shared,
         service,
         inbox,
@@ -42,6 +45,9 @@ struct Registrar {
     service: Arc<Service>,
     inbox: String,
     answers: Subscriber,
+    link: watch::Receiver<Link>,
+    /// How often the connection had come up when this task spoke last.
+    ups: u64,
 }
 
 /// What a gateway says of the config.
@@ -58,8 +64,7 @@ impl Registrar {
     async fn until_accepted(&mut self) -> bool {
         let mut wait = FIRST_RETRY;
         loop {
-            // While the broker is away messages would only pile up; its return is a poke.
-            if self.shared.is_connected() {
+            if self.may_speak() {
                 messages::announce(&self.shared, &self.service, &self.inbox).await;
             }
             let mut next = Instant::now() + jittered(wait);
@@ -76,13 +81,21 @@ impl Registrar {
                         },
                         None => return false,
                     },
-                    // A gateway has started, or the broker is back: it may decide otherwise.
+                    // A gateway asks, or the broker is back: the verdict may be another.
                     () = self.service.poke.notified() => break,
+                    () = returned(&mut self.link, self.ups) => break,
                     () = sleep_until(next) => break,
                     () = self.shared.leaving.cancelled() => return false,
                 }
             }
         }
+    }
+
+    /// While the broker is away messages would only pile up.
+    fn may_speak(&mut self) -> bool {
+        let link = *self.link.borrow();
+        self.ups = link.ups;
+        link.connected
     }
 
     fn verdict(&self, answer: &NatsMessage) -> Verdict {
@@ -161,14 +174,22 @@ impl Registrar {
                     None => return,
                 },
                 () = sleep_until(next) => {}
-                () = self.service.poke.notified() => {}
+                () = returned(&mut self.link, self.ups) => {}
                 () = self.shared.leaving.cancelled() => return,
             }
-            if self.shared.is_connected() {
+            if self.may_speak() {
                 messages::heartbeat(&self.shared, &self.service, None).await;
             }
             next = Instant::now() + jittered(HEARTBEAT);
         }
+    }
+}
+
+/// Waits until the connection has come up once more: gateways may have come or gone meanwhile.
+async fn returned(link: &mut watch::Receiver<Link>, ups: u64) {
+    if link.wait_for(|link| link.ups > ups).await.is_err() {
+        // The client is gone; its end shows elsewhere.
+        std::future::pending::<()>().await;
     }
 }
 

@@ -84,7 +84,7 @@ pub(crate) struct Service {
     pub(crate) signer: Option<Signer>,
     /// Whether it takes calls.
     pub(crate) joined: watch::Sender<bool>,
-    /// Speak now: a gateway asks, or the broker is back.
+    /// Announce now: a gateway asks.
     pub(crate) poke: Notify,
 }
 

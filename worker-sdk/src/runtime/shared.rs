@@ -45,10 +45,6 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn is_connected(&self) -> bool {
-        self.link.borrow().connected
-    }
-
     pub(crate) fn replier(&self, reply: Option<async_nats::Subject>) -> Replier {
         Replier::new(self.client.clone(), reply, self.instance.clone())
     }

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use sluice_protocol::headers::Credit;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::running::{EndReason, Running};
@@ -17,10 +18,12 @@ const EARLY_CANCEL_LIFE: Duration = Duration::from_secs(5);
 const MAX_EARLY_CANCELS: usize = 1024;
 
 /// The table.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Table {
     calls: Mutex<Calls>,
-    count: watch::Sender<usize>,
+    // Changed under the lock alone, read without it.
+    count: AtomicUsize,
+    emptied: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -39,15 +42,6 @@ pub(crate) enum NotHeld {
     Cancelled(String),
 }
 
-impl Default for Table {
-    fn default() -> Self {
-        Self {
-            calls: Mutex::default(),
-            count: watch::Sender::new(0),
-        }
-    }
-}
-
 impl Table {
     /// Holds a call until the guard is dropped.
     pub(crate) fn hold(self: &Arc<Self>, call: Arc<Running>) -> Result<Held, NotHeld> {
@@ -60,7 +54,7 @@ impl Table {
             return Err(NotHeld::Duplicate);
         }
         attempts.push(call.clone());
-        self.count.send_modify(|count| *count += 1);
+        self.count.fetch_add(1, Ordering::AcqRel);
         drop(calls);
         Ok(Held {
             table: self.clone(),
@@ -76,18 +70,28 @@ impl Table {
                 calls.by_id.remove(&call.call_id);
             }
         }
-        self.count.send_modify(|count| *count -= 1);
+        if self.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.emptied.notify_waiters();
+        }
     }
 
     /// How many calls are held.
     pub(crate) fn len(&self) -> usize {
-        *self.count.borrow()
+        self.count.load(Ordering::Acquire)
     }
 
     /// Waits until no call is held.
     pub(crate) async fn empty(&self) {
-        // The sender lives in `self`, so this cannot fail.
-        let _ = self.count.subscribe().wait_for(|count| *count == 0).await;
+        loop {
+            let emptied = self.emptied.notified();
+            tokio::pin!(emptied);
+            // Listens from here on, so that the last call cannot end between the look and the wait.
+            emptied.as_mut().enable();
+            if self.len() == 0 {
+                return;
+            }
+            emptied.await;
+        }
     }
 
     pub(crate) fn holds(&self, call_id: &str) -> bool {
@@ -207,6 +211,21 @@ mod tests {
         );
         table.tick(Instant::now() + EARLY_CANCEL_LIFE);
         assert!(table.hold(call("a", "1")).is_ok());
+    }
+
+    #[tokio::test]
+    async fn it_tells_when_the_last_call_has_gone() {
+        let table = Arc::new(Table::default());
+        table.empty().await;
+        let held = table.hold(call("a", "1")).unwrap();
+        let waiting = tokio::spawn({
+            let table = table.clone();
+            async move { table.empty().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        drop(held);
+        waiting.await.unwrap();
     }
 
     #[test]

@@ -22,7 +22,10 @@ use sluice_protocol::{
     ApiVersion, CallError, Encoding, Frame, FunctionName, Identity, InstanceId, ServiceName,
     Subjects,
 };
-use tokio::sync::mpsc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
 
 /// No step of a test takes so long, also on a busy machine.
 pub const LIMIT: Duration = Duration::from_secs(60);
@@ -366,32 +369,48 @@ pub fn grant(call: &CallHeaders, items: u64, bytes: u64) -> Value {
     json!({ "type": "credit", "call": call.call_id, "items": items, "bytes": bytes })
 }
 
-/// A wire to the broker that can be cut, for one side alone.
+/// A wire to the broker that can be cut, or held, for one side alone.
 pub struct Wire {
     pub port: u16,
     cut: tokio::sync::broadcast::Sender<()>,
+    flow: watch::Sender<Flow>,
+}
+
+/// How bytes come from the broker.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Flow {
+    Free,
+    Held,
+    /// In small pieces, each in a packet of its own.
+    Trickling,
 }
 
 impl Wire {
     pub async fn to(server: &NatsServer) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (cut, _) = tokio::sync::broadcast::channel(1);
-        let (cuts, broker) = (cut.clone(), server.port);
+        let (cut, flow) = (
+            tokio::sync::broadcast::Sender::new(1),
+            watch::Sender::new(Flow::Free),
+        );
+        let (cuts, flows, broker) = (cut.clone(), flow.clone(), server.port);
         tokio::spawn(async move {
-            while let Ok((mut near, _)) = listener.accept().await {
-                let mut cut = cuts.subscribe();
+            while let Ok((near, _)) = listener.accept().await {
+                let far = TcpStream::connect(("127.0.0.1", broker)).await.unwrap();
+                near.set_nodelay(true).unwrap();
+                let (mut from_near, to_near) = near.into_split();
+                let (from_far, mut to_far) = far.into_split();
+                let (mut cut, flow) = (cuts.subscribe(), flows.subscribe());
                 tokio::spawn(async move {
-                    let far = tokio::net::TcpStream::connect(("127.0.0.1", broker)).await;
-                    let mut far = far.unwrap();
                     tokio::select! {
-                        _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                        _ = tokio::io::copy(&mut from_near, &mut to_far) => {}
+                        () = carry(from_far, to_near, flow) => {}
                         _ = cut.recv() => {}
                     }
                 });
             }
         });
-        Self { port, cut }
+        Self { port, cut, flow }
     }
 
     pub fn url(&self) -> String {
@@ -400,5 +419,28 @@ impl Wire {
 
     pub fn cut(&self) {
         self.cut.send(()).unwrap();
+    }
+
+    /// From now on nothing arrives from the broker.
+    pub fn hold(&self) {
+        self.flow.send_replace(Flow::Held);
+    }
+
+    /// What was held arrives bit by bit.
+    pub fn trickle(&self) {
+        self.flow.send_replace(Flow::Trickling);
+    }
+}
+
+async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut flow: watch::Receiver<Flow>) {
+    let mut buffer = [0; 512];
+    while let Ok(n @ 1..) = from.read(&mut buffer).await {
+        let flow = *flow.wait_for(|flow| *flow != Flow::Held).await.unwrap();
+        if to.write_all(&buffer[..n]).await.is_err() {
+            return;
+        }
+        if flow == Flow::Trickling {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 }

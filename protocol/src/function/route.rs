@@ -1,0 +1,166 @@
+//! HTTP routes that functions declare: `GET /users/{id}`.
+
+use std::fmt;
+
+const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+/// The longest route, in bytes.
+const MAX_BYTES: usize = 512;
+
+/// A route: a method, and a path of texts and parameters.
+///
+/// ```
+/// use sluice_protocol::function::{Route, Segment};
+/// let route = Route::parse("GET /users/{id}").unwrap();
+/// let segments: Vec<_> = route.segments().collect();
+/// assert_eq!(segments, [Segment::Text("users"), Segment::Param("id")]);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route<'a> {
+    /// In upper case.
+    pub method: &'a str,
+    /// From the first slash.
+    pub path: &'a str,
+}
+
+/// One part of a path between slashes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Segment<'a> {
+    /// Exactly this text.
+    Text(&'a str),
+    /// Any text that is not empty, passed as the arg of that name.
+    Param(&'a str),
+}
+
+impl<'a> Route<'a> {
+    /// Reads a route.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &'a str) -> Result<Self, String> {
+        if text.len() > MAX_BYTES {
+            return Err(format!("must be at most {MAX_BYTES} bytes"));
+        }
+        let (method, path) = text
+            .split_once(' ')
+            .ok_or("must be a method, a space and a path, such as \"GET /users/{id}\"")?;
+        if !METHODS.contains(&method) {
+            return Err(format!("the method must be one of {}", METHODS.join(", ")));
+        }
+        let inner = path
+            .strip_prefix('/')
+            .ok_or("the path must begin with a slash")?;
+        let mut params = Vec::new();
+        if !inner.is_empty() {
+            for part in inner.split('/') {
+                if let Segment::Param(name) = segment(part)? {
+                    if params.contains(&name) {
+                        return Err(format!("parameter {name:?} stands twice"));
+                    }
+                    params.push(name);
+                }
+            }
+        }
+        Ok(Self { method, path })
+    }
+
+    /// The parts of the path.
+    pub fn segments(self) -> impl Iterator<Item = Segment<'a>> {
+        // Checked when it was parsed; a path that was not is all text.
+        let parts = self.path.split('/').skip(1).filter(|p| !p.is_empty());
+        parts.map(|part| segment(part).unwrap_or(Segment::Text(part)))
+    }
+
+    /// The names of its parameters.
+    pub fn params(self) -> impl Iterator<Item = &'a str> {
+        self.segments().filter_map(|s| match s {
+            Segment::Param(name) => Some(name),
+            Segment::Text(_) => None,
+        })
+    }
+
+    /// The route without the names of parameters: equal for routes that match the same requests.
+    #[must_use]
+    pub fn shape(self) -> String {
+        let mut out = format!("{} ", self.method);
+        for segment in self.segments() {
+            out.push('/');
+            out.push_str(match segment {
+                Segment::Text(text) => text,
+                Segment::Param(_) => "{}",
+            });
+        }
+        out
+    }
+}
+
+impl fmt::Display for Route<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.path)
+    }
+}
+
+fn segment(part: &str) -> Result<Segment<'_>, String> {
+    if let Some(name) = part.strip_prefix('{').and_then(|p| p.strip_suffix('}')) {
+        let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+        if name.is_empty() || !name.bytes().all(fine) {
+            return Err(format!(
+                "parameter {name:?} must be a name of letters, digits, '_' and '-'"
+            ));
+        }
+        return Ok(Segment::Param(name));
+    }
+    // pchar of RFC 3986 §3.3, without percent-encoding: a route matches the decoded text.
+    let fine = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&b);
+    if part.is_empty() {
+        return Err("a part of the path is empty".to_owned());
+    }
+    if matches!(part, "." | "..") || !part.bytes().all(fine) {
+        return Err(format!("{part:?} cannot be a part of a path"));
+    }
+    Ok(Segment::Text(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_are_checked() {
+        for good in [
+            "GET /",
+            "GET /users",
+            "DELETE /users/{id}/posts/{post-id}",
+            "POST /a:run",
+        ] {
+            assert_eq!(Route::parse(good).unwrap().to_string(), good);
+        }
+        for (bad, why) in [
+            ("", "must be a method"),
+            ("/users", "must be a method"),
+            ("get /users", "must be one of GET"),
+            ("GET users", "begin with a slash"),
+            ("GET /users/", "is empty"),
+            ("GET //users", "is empty"),
+            ("GET /users/{}", "must be a name"),
+            ("GET /users/{id", "cannot be a part"),
+            ("GET /users/{a.b}", "must be a name"),
+            ("GET /a/../b", "cannot be a part"),
+            ("GET /a b", "cannot be a part"),
+            ("GET /a?b", "cannot be a part"),
+            ("GET /ü", "cannot be a part"),
+            ("GET /{a}/{a}", "stands twice"),
+        ] {
+            let error = Route::parse(bad).unwrap_err();
+            assert!(error.contains(why), "{bad}: {error}");
+        }
+        assert!(Route::parse(&format!("GET /{}", "a".repeat(512))).is_err());
+    }
+
+    #[test]
+    fn shapes_ignore_the_names_of_parameters() {
+        let shape = |text| Route::parse(text).unwrap().shape();
+        assert_eq!(shape("GET /users/{id}"), "GET /users/{}");
+        assert_eq!(shape("GET /users/{id}"), shape("GET /users/{name}"));
+        assert_ne!(shape("GET /users/{id}"), shape("PUT /users/{id}"));
+    }
+}
