@@ -1,5 +1,7 @@
 //! The operator's port.
 
+pub mod listing;
+
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -44,7 +46,10 @@ fn json(status: StatusCode, body: &impl serde::Serialize) -> Response {
 }
 
 async fn services(State(parts): State<Parts>) -> Response {
-    json(StatusCode::OK, &parts.registry.describe().await)
+    match parts.registry.services().await {
+        Ok(status) => json(StatusCode::OK, &listing::Listing::from(status)),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response(),
+    }
 }
 
 async fn ready(State(parts): State<Parts>) -> Response {
