@@ -31,12 +31,18 @@ fn bytes_are_passed_on_as_they_came() {
     ] {
         // What is beyond a double is refused: most readers could not take it.
         if text.contains("E400000") {
-            assert_eq!(faults(Some(&any), Payload::json(text)), [at("", "malformed")]);
+            assert_eq!(
+                faults(Some(&any), Payload::json(text)),
+                [at("", "malformed")]
+            );
             continue;
         }
         let checked = check(Some(&any), Payload::json(text)).unwrap();
         assert_eq!(checked.payload().bytes, text);
-        assert_eq!(check(None, Payload::json(text)).unwrap().payload().bytes, text);
+        assert_eq!(
+            check(None, Payload::json(text)).unwrap().payload().bytes,
+            text
+        );
     }
 }
 
@@ -51,8 +57,14 @@ fn what_is_absent_is_spliced_in_behind_what_is_there() {
     for (text, sends) in [
         ("{}", format!("{{{tail}")),
         (" { } \n", format!(" {{ {tail}")),
-        (r#"{"c": 1.0 }  "#, r#"{"c": 1.0 ,"a":"x\"y","b\"":{"k":[1,2.5]}}"#.to_owned()),
-        (r#"{"b\u0022":{"}":"}"}}"#, r#"{"b\u0022":{"}":"}"},"a":"x\"y","c":null}"#.to_owned()),
+        (
+            r#"{"c": 1.0 }  "#,
+            r#"{"c": 1.0 ,"a":"x\"y","b\"":{"k":[1,2.5]}}"#.to_owned(),
+        ),
+        (
+            r#"{"b\u0022":{"}":"}"}}"#,
+            r#"{"b\u0022":{"}":"}"},"a":"x\"y","c":null}"#.to_owned(),
+        ),
     ] {
         let checked = check(Some(&types), Payload::json(text)).unwrap();
         assert_eq!(checked.payload().bytes, sends, "{text}");
@@ -68,7 +80,8 @@ fn what_is_absent_is_spliced_in_behind_what_is_there() {
 #[test]
 fn a_map_header_grows_with_what_is_spliced_in() {
     let optional = |count: usize| {
-        let names = (0..count).map(|i| (format!("k{i}"), json!({"type": "num", "allow_nil": true})));
+        let names =
+            (0..count).map(|i| (format!("k{i}"), json!({"type": "num", "allow_nil": true})));
         types(Value::Object(names.collect()))
     };
     for (count, present) in [(16, 15), (16, 0), (17, 16), (128, 1)] {
@@ -178,10 +191,17 @@ fn a_key_that_stands_twice_is_refused_where_a_rule_looks() {
         (r#"{"m":{"x":1,"y":2,"\u0078":3}}"#, "/m/x"),
         (r#"{"o":{"k":1,"k":2}}"#, "/o/k"),
     ] {
-        assert_eq!(faults(Some(&all), Payload::json(text)), [at(path, "duplicate")], "{text}");
+        assert_eq!(
+            faults(Some(&all), Payload::json(text)),
+            [at(path, "duplicate")],
+            "{text}"
+        );
     }
     // Without types too: permissions and keyed routing look at the top level.
-    assert_eq!(faults(None, Payload::json(r#"{"a":1,"\u0061":2}"#)), [at("/a", "duplicate")]);
+    assert_eq!(
+        faults(None, Payload::json(r#"{"a":1,"\u0061":2}"#)),
+        [at("/a", "duplicate")]
+    );
     assert!(check(None, Payload::json(r#"{"a":{"b":1,"b":2}}"#)).is_ok());
     let packed = Payload::message_pack(&b"\x82\xa1a\x01\xd9\x01a\x02"[..]);
     assert_eq!(faults(Some(&all), packed.clone()), [at("/a", "duplicate")]);
@@ -195,7 +215,10 @@ fn many_keys_are_told_apart() {
         Payload::json(format!("{{{}{extra}}}", keys.join(",")))
     };
     assert!(check(None, object("")).is_ok());
-    assert_eq!(faults(None, object(r#","k777":1"#)), [at("/k777", "duplicate")]);
+    assert_eq!(
+        faults(None, object(r#","k777":1"#)),
+        [at("/k777", "duplicate")]
+    );
 }
 
 #[test]
@@ -237,7 +260,11 @@ fn faults_are_bounded_in_number_and_size() {
     let keys: Vec<String> = (0..1000)
         .map(|i| format!("\"{i}{}\":1", "x".repeat(500)))
         .collect();
-    let found = check(Some(&none), Payload::json(format!("{{{}}}", keys.join(",")))).unwrap_err();
+    let found = check(
+        Some(&none),
+        Payload::json(format!("{{{}}}", keys.join(","))),
+    )
+    .unwrap_err();
     assert_eq!(found.len(), MAX_FAULTS);
     let short = |f: &Fault| f.path.len() < 100 && f.message.len() < 200;
     assert!(found.iter().all(short), "{:?}", found[0]);
@@ -313,13 +340,31 @@ fn types_are_printed_in_their_shortest_form() {
         assert_eq!(types(wrapped.clone()).to_json(), wrapped);
     }
     for (form, shortest) in [
-        (json!({"type": "string", "max_bytes": 3000, "allow_nil": false}), json!("string")),
-        (json!({"type": "list", "items": "string"}), json!("list_string")),
-        (json!({"type": "list", "items": {"type": "num"}}), json!("list_num")),
-        (json!({"type": "map", "accept": []}), json!({"type": "map", "flat": true})),
-        (json!({"type": "num", "min": 1.0}), json!({"type": "num", "min": 1})),
+        (
+            json!({"type": "string", "max_bytes": 3000, "allow_nil": false}),
+            json!("string"),
+        ),
+        (
+            json!({"type": "list", "items": "string"}),
+            json!("list_string"),
+        ),
+        (
+            json!({"type": "list", "items": {"type": "num"}}),
+            json!("list_num"),
+        ),
+        (
+            json!({"type": "map", "accept": []}),
+            json!({"type": "map", "flat": true}),
+        ),
+        (
+            json!({"type": "num", "min": 1.0}),
+            json!({"type": "num", "min": 1}),
+        ),
     ] {
-        assert_eq!(types(json!({ "a": form })).to_json(), json!({ "a": shortest }));
+        assert_eq!(
+            types(json!({ "a": form })).to_json(),
+            json!({ "a": shortest })
+        );
     }
 }
 
@@ -351,12 +396,30 @@ fn one_arg_is_found_without_a_check() {
         assert_eq!(found("c"), None);
         assert_eq!(found(""), None);
     }
-    assert_eq!(top_level(&json, "b"), Some(ArgValue::Other(r#"[1, {"c":2}]"#.into())));
-    assert_eq!(top_level(&packed, "b"), Some(ArgValue::Other(r#"[1,{"c":2}]"#.into())));
-    for bad in [r#"{"a":1,"a":1}"#, r#"{"a":"\ud800"}"#, r#"{"a":1}{}"#, r#"{"a":1"#, "[]", ""] {
+    assert_eq!(
+        top_level(&json, "b"),
+        Some(ArgValue::Other(r#"[1, {"c":2}]"#.into()))
+    );
+    assert_eq!(
+        top_level(&packed, "b"),
+        Some(ArgValue::Other(r#"[1,{"c":2}]"#.into()))
+    );
+    for bad in [
+        r#"{"a":1,"a":1}"#,
+        r#"{"a":"\ud800"}"#,
+        r#"{"a":1}{}"#,
+        r#"{"a":1"#,
+        "[]",
+        "",
+    ] {
         assert_eq!(top_level(&Payload::json(bad), "a"), None, "{bad}");
     }
-    for bad in [&b"\x82\xa1a\x01\xa1a\x01"[..], b"\x81\xa1a\xc4\x01x", b"\x81\xa1a\x01\x01", b""] {
+    for bad in [
+        &b"\x82\xa1a\x01\xa1a\x01"[..],
+        b"\x81\xa1a\xc4\x01x",
+        b"\x81\xa1a\x01\x01",
+        b"",
+    ] {
         assert_eq!(top_level(&Payload::message_pack(bad), "a"), None);
     }
     let deep = [&b"\x81\xa1a"[..], &[0x91; 100_000]].concat();
@@ -377,7 +440,9 @@ fn all_kinds() -> ArgTypes {
 /// What both sides rely on: what was let through is one object that any reader takes.
 fn assert_sound(types: Option<&ArgTypes>, checked: &CheckedArgs) {
     let payload = checked.payload();
-    let json = payload.transcode(Encoding::Json).expect("can be carried over");
+    let json = payload
+        .transcode(Encoding::Json)
+        .expect("can be carried over");
     let Ok(Value::Object(map)) = serde_json::from_slice(&json.bytes) else {
         panic!("not an object: {json:?}");
     };

@@ -27,9 +27,7 @@ fn expand(value: Value) -> Value {
                     let times = usize::try_from(v[1].as_u64().unwrap()).unwrap();
                     v[0].as_str().unwrap().repeat(times).into()
                 }
-                Some(("$range", v)) => {
-                    (v[0].as_i64().unwrap()..=v[1].as_i64().unwrap()).collect()
-                }
+                Some(("$range", v)) => (v[0].as_i64().unwrap()..=v[1].as_i64().unwrap()).collect(),
                 Some(("$map_n", v)) => {
                     let entries = 1..=v.as_u64().unwrap();
                     let entries = entries.map(|n| (format!("k{n}"), json!(n)));
@@ -167,7 +165,10 @@ fn requests() {
     for row in table(include_str!("vectors/request_decode.json")) {
         let json = Bytes::from(row["body"].to_string());
         let packed = Bytes::from(rmp_serde::to_vec_named(&row["body"]).unwrap());
-        for outcome in [Request::from_json(&json), Request::from_message_pack(&packed)] {
+        for outcome in [
+            Request::from_json(&json),
+            Request::from_message_pack(&packed),
+        ] {
             let what = &row["what"];
             match (row.get("reads"), outcome) {
                 (Some(fields), Ok(request)) => assert_request(what, fields, &request),
