@@ -1,5 +1,11 @@
 //! Whole configs: every mistake told, nothing unbounded, one text for equal configs.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use sluice_protocol::ServiceName;

@@ -4,6 +4,12 @@
 //! bytes. If it is meant to be, `UPDATE_GOLDEN=1 cargo test -p sluice-protocol --test golden`
 //! writes the files anew, and an ADR says why.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 use std::path::PathBuf;
 
 use bytes::Bytes;

@@ -1,5 +1,11 @@
 //! The rules against tables of cases (`tests/vectors/`).
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use sluice_protocol::argument::{ArgTypes, ArgValue, check, top_level};
