@@ -1,1 +1,280 @@
-//! Stub.
+//! The command line: one file for each subcommand.
+//!
+//! Subcommands write to a [`Terminal`], so that tests see what people see, and end with an
+//! [`Exit`] or a [`Failure`]: the one place that turns both into exit codes is [`run`].
+
+mod broker;
+mod call;
+mod check;
+mod client;
+mod dev;
+pub mod docs;
+mod health;
+mod json;
+mod logging;
+mod serve;
+mod services;
+mod terminal;
+#[cfg(test)]
+mod testing;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::config::Environment;
+
+pub use self::terminal::Terminal;
+
+/// Sluice: an API gateway that dispatches client requests over NATS to workers.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sluice",
+    version,
+    term_width = 100,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// All subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a gateway.
+    Serve(serve::Args),
+    /// Report every mistake of a configuration, each with its place.
+    Check(check::Args),
+    /// Run everything in one process: broker, gateway, demo worker. For development.
+    Dev(dev::Args),
+    /// Run the embedded broker alone. For development.
+    Broker(broker::Args),
+    /// Call a function through a gateway.
+    Call(call::Args),
+    /// List services, functions and instances.
+    Services(services::Args),
+    /// Ask a gateway whether it is ready. For health checks of containers.
+    Health(health::Args),
+    /// Print generated documentation.
+    #[command(hide = true)]
+    Docs(docs::Args),
+}
+
+/// How a command ended that did what it was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// All is well.
+    Ok,
+    /// The answer is no: a call that failed, a gateway that is not ready.
+    Failed,
+    /// A configuration with mistakes, already reported.
+    Usage,
+}
+
+/// Why a command could not do what it was told.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The command line is wrong.
+    #[error("{0}")]
+    Usage(String),
+    /// Nobody answers at the gateway's address.
+    #[error("{0}")]
+    Unreachable(String),
+    /// Something else.
+    #[error("{0}")]
+    Failed(String),
+    /// The terminal or pipe is gone.
+    #[error("cannot write the output: {0}")]
+    Output(#[from] std::io::Error),
+}
+
+/// Exit codes; `docs/cli.md` lists them.
+mod code {
+    pub(super) const OK: u8 = 0;
+    pub(super) const FAILED: u8 = 1;
+    pub(super) const UNREACHABLE: u8 = 2;
+    /// `EX_USAGE` of sysexits.h.
+    pub(super) const USAGE: u8 = 64;
+}
+
+/// Runs the process's command line.
+pub fn main() -> ExitCode {
+    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+    let mut terminal = Terminal::new(&mut out, &mut err);
+    let env = Environment::of_process();
+    ExitCode::from(run(std::env::args_os(), &env, &mut terminal))
+}
+
+/// Runs a command line, the program's name first, and returns the exit code.
+pub fn run(
+    arguments: impl IntoIterator<Item = OsString>,
+    env: &Environment,
+    terminal: &mut Terminal<'_>,
+) -> u8 {
+    let ended = match Cli::try_parse_from(arguments) {
+        Ok(cli) => execute(cli.command, env, terminal),
+        Err(error) => explain(&error, terminal),
+    };
+    match ended {
+        Ok(Exit::Ok) => code::OK,
+        Ok(Exit::Failed) => code::FAILED,
+        Ok(Exit::Usage) => code::USAGE,
+        // `sluice … | head` has read enough: that is no failure.
+        Err(Failure::Output(e)) if e.kind() == std::io::ErrorKind::BrokenPipe => code::OK,
+        Err(failure) => {
+            // Nothing is left to tell if this cannot be written either.
+            let _ = terminal.error(&failure.to_string());
+            match failure {
+                Failure::Usage(_) => code::USAGE,
+                Failure::Unreachable(_) => code::UNREACHABLE,
+                Failure::Failed(_) | Failure::Output(_) => code::FAILED,
+            }
+        }
+    }
+}
+
+fn execute(
+    command: Command,
+    env: &Environment,
+    terminal: &mut Terminal<'_>,
+) -> Result<Exit, Failure> {
+    match command {
+        Command::Serve(args) => serve::run(&args, env, terminal),
+        Command::Check(args) => check::run(&args, env, terminal),
+        Command::Dev(args) => dev::run(args),
+        Command::Broker(args) => broker::run(&args),
+        Command::Call(args) => wait_for(call::run(&args, terminal)),
+        Command::Services(args) => wait_for(services::run(&args, terminal)),
+        Command::Health(args) => wait_for(health::run(&args, terminal)),
+        Command::Docs(args) => docs::run(&args, terminal),
+    }
+}
+
+/// Help and version go to standard output and are no failure; all else is wrong usage.
+fn explain(error: &clap::Error, terminal: &mut Terminal<'_>) -> Result<Exit, Failure> {
+    let text = error.render();
+    if error.use_stderr() {
+        write!(terminal.err, "{text}")?;
+        return Ok(Exit::Usage);
+    }
+    write!(terminal.out, "{text}")?;
+    Ok(Exit::Ok)
+}
+
+fn wait_for(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::Failed(format!("cannot start: {e}")))?
+        .block_on(command)
+}
+
+/// A line of a long-running command for its operator, on standard output.
+fn announce(line: &str) {
+    use std::io::Write as _;
+    // Whoever closed the output does not want to know; the gateway goes on.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// The command line's description, for `docs/cli.md`.
+#[must_use]
+pub fn description() -> clap::Command {
+    Cli::command()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::Output;
+    use super::*;
+
+    fn exit_of(line: &str) -> (u8, Output) {
+        let mut output = Output::default();
+        let arguments = line.split_whitespace().map(OsString::from);
+        let code = run(arguments, &Environment::default(), &mut output.terminal());
+        (code, output)
+    }
+
+    #[test]
+    fn the_description_is_sound() {
+        description().debug_assert();
+    }
+
+    #[test]
+    fn wrong_usage_is_64_and_help_is_0() {
+        for (line, code) in [
+            ("sluice --help", 0),
+            ("sluice --version", 0),
+            ("sluice call --help", 0),
+            ("sluice", 64),
+            ("sluice nonsense", 64),
+            ("sluice call", 64),
+            ("sluice call demo", 64),
+            ("sluice call demo echo --timeout-ms soon", 64),
+            ("sluice call demo echo nonsense", 64),
+            ("sluice call demo echo --url localhost:4000", 64),
+            ("sluice dev --http localhost", 64),
+            ("sluice broker", 64),
+            ("sluice check --config /no/such/file", 64),
+            ("sluice serve --config /no/such/file", 64),
+            ("sluice docs nonsense", 64),
+        ] {
+            let (got, output) = exit_of(line);
+            assert_eq!(got, code, "{line}: {output:?}");
+            let said = if code == 0 {
+                output.out()
+            } else {
+                output.err()
+            };
+            assert!(!said.is_empty(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_command_gets_a_hint() {
+        let (_, output) = exit_of("sluice servce");
+        assert!(output.err().contains("'serve'"), "{output:?}");
+    }
+
+    #[test]
+    fn options_are_parsed() {
+        let line = "sluice dev --http 127.0.0.1:1 --admin [::1]:2 --nats 127.0.0.1:3 --no-demo";
+        let Command::Dev(args) = Cli::parse_from(line.split(' ')).command else {
+            panic!("not dev");
+        };
+        assert_eq!(
+            args.options(),
+            crate::app::DevOptions {
+                http: "127.0.0.1:1".parse().unwrap(),
+                admin: "[::1]:2".parse().unwrap(),
+                nats: "127.0.0.1:3".parse().unwrap(),
+                demo: false,
+            }
+        );
+        let Command::Dev(args) = Cli::parse_from(["sluice", "dev"]).command else {
+            panic!("not dev");
+        };
+        assert!(args.options().demo);
+    }
+
+    #[test]
+    fn a_closed_pipe_is_no_failure() {
+        struct Closed;
+        impl std::io::Write for Closed {
+            fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+                Err(std::io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut err = Vec::new();
+        let mut out = Closed;
+        let mut terminal = Terminal::new(&mut out, &mut err);
+        let arguments = ["sluice", "docs", "config"].map(OsString::from);
+        assert_eq!(run(arguments, &Environment::default(), &mut terminal), 0);
+        assert!(err.is_empty());
+    }
+}

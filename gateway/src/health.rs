@@ -1,6 +1,7 @@
 //! Whether the gateway is alive, ready, draining.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// The state that health checks report.
 ///
@@ -12,9 +13,28 @@ pub struct Health {
     discovered: AtomicBool,
     draining: AtomicBool,
     broker_connected: AtomicBool,
+    shards_waiting: AtomicUsize,
+}
+
+/// A shard that has had no connection to the broker yet.
+#[derive(Debug)]
+pub struct WaitingShard(Arc<Health>);
+
+impl WaitingShard {
+    /// It has now.
+    pub fn connected(self) {
+        self.0.shards_waiting.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl Health {
+    /// One shard more that has to connect before the gateway is ready.
+    #[must_use]
+    pub fn register_shard(self: &Arc<Self>) -> WaitingShard {
+        self.shards_waiting.fetch_add(1, Ordering::AcqRel);
+        WaitingShard(self.clone())
+    }
+
     /// The first connection and discovery are done.
     pub fn set_discovered(&self) {
         self.discovered.store(true, Ordering::Release);
@@ -33,7 +53,8 @@ impl Health {
     /// Whether a load balancer should send requests here.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.discovered.load(Ordering::Acquire) && !self.is_draining()
+        let waiting = self.shards_waiting.load(Ordering::Acquire);
+        self.discovered.load(Ordering::Acquire) && waiting == 0 && !self.is_draining()
     }
 
     /// Whether the gateway is shutting down.

@@ -1,2 +1,61 @@
 //! The demo worker as a process of its own.
-fn main() {}
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+/// A worker with one function for each thing that Sluice does.
+#[derive(Debug, Parser)]
+struct Options {
+    /// The broker; several of one cluster are joined by commas.
+    #[arg(long, env = sluice_worker::NATS_URL_ENV, default_value = sluice_worker::DEFAULT_NATS_URL)]
+    nats: String,
+    /// The instance id, another one for each process; default: random.
+    #[arg(long)]
+    instance: Option<String>,
+    /// The service's name.
+    #[arg(long, default_value = sluice_demo::SERVICE)]
+    service: String,
+    /// The version of all functions.
+    #[arg(long, default_value = sluice_demo::VERSION)]
+    version: String,
+    /// Calls that are at work at once.
+    #[arg(long, default_value_t = sluice_worker::DEFAULT_CONCURRENCY)]
+    concurrency: u32,
+    /// What stands before all subjects; default: sluice.
+    #[arg(long)]
+    prefix: Option<String>,
+    /// The service's secret, which signs registry messages.
+    #[arg(long, env = "SLUICE_SECRET", hide_env_values = true)]
+    secret: Option<String>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let options = Options::parse();
+    let mut worker = sluice_demo::worker_as(&options.service, &options.version)
+        .connect(&options.nats)
+        .concurrency(options.concurrency);
+    if let Some(id) = &options.instance {
+        worker = worker.instance(id);
+    }
+    if let Some(prefix) = &options.prefix {
+        worker = worker.prefix(prefix);
+    }
+    if let Some(secret) = options.secret {
+        worker = worker.secret(secret);
+    }
+    match worker.run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "worker ended");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -61,6 +61,7 @@ pub async fn connect(config: &NatsConfig, name: &str) -> Result<Connection, Conn
     let mut options = ConnectOptions::new()
         .name(name)
         .retry_on_initial_connect()
+        .max_reconnects(None)
         .event_callback(on_event)
         // Replies are many and small; a full channel would drop them as a slow consumer.
         .subscription_capacity(256 * 1024)
@@ -135,6 +136,20 @@ impl NatsBroker {
         let state = connection.state.clone();
         tokio::spawn(stop.run_until_cancelled_owned(tell_of_breaks(state, inbox.clone())));
         Ok(Self { connection, inbox })
+    }
+}
+
+impl NatsBroker {
+    /// Where its replies go.
+    #[must_use]
+    pub fn inbox(&self) -> &Arc<Inbox> {
+        &self.inbox
+    }
+
+    /// The client below.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.connection.client
     }
 }
 

@@ -16,7 +16,7 @@ pub struct Snapshot {
 }
 
 /// All versions of one function, oldest first; one without version stands before all others.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct FunctionVersions {
     /// In ascending order.
     pub versions: Vec<Arc<Function>>,

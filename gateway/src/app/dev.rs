@@ -1,0 +1,95 @@
+//! `sluice dev`: broker, gateway and demo worker in one process, nothing else needed.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use sluice_broker::{Broker, BrokerOptions, RunningBroker};
+
+use super::AppError;
+use super::serve::{Running, stop_signal};
+use crate::config::Config;
+use crate::registry::snapshot::Function;
+
+/// What `sluice dev` may be told.
+#[derive(Debug, Clone)]
+pub struct DevOptions {
+    /// Where clients connect.
+    pub http: SocketAddr,
+    /// Where operators connect.
+    pub admin: SocketAddr,
+    /// Where workers connect.
+    pub nats: SocketAddr,
+    /// Whether to run the demo worker.
+    pub demo: bool,
+}
+
+async fn start_broker(address: SocketAddr) -> Result<RunningBroker, AppError> {
+    Broker::spawn(address, BrokerOptions::default())
+        .await
+        .map_err(|reason| AppError::Listen { what: "nats", address, reason })
+}
+
+pub(super) async fn run_broker(address: SocketAddr, announce: impl Fn(&str)) -> Result<(), AppError> {
+    let broker = start_broker(address).await?;
+    announce(&format!("nats listening on nats://{}", broker.addr()));
+    stop_signal()?.await;
+    broker.shutdown().await;
+    Ok(())
+}
+
+/// What development wants: everybody may register and be whoever they say, and errors tell all.
+fn dev_config(options: &DevOptions, broker: SocketAddr) -> Config {
+    let mut config = Config::default();
+    config.http.listen = options.http;
+    config.http.cors_origins = vec!["*".to_owned()];
+    config.admin.listen = options.admin;
+    config.nats.url = format!("nats://{broker}");
+    config.registry.open = true;
+    config.identity.trust_client_identity = true;
+    config.gateway.detail_error = true;
+    config.gateway.drain_delay = std::time::Duration::ZERO;
+    config
+}
+
+pub(super) async fn run(options: DevOptions, announce: impl Fn(&str)) -> Result<(), AppError> {
+    let broker = start_broker(options.nats).await?;
+    let gateway = Running::start(dev_config(&options, broker.addr())).await?;
+    announce(&format!("http listening on http://{}", gateway.http));
+    announce(&format!("admin listening on http://{}", gateway.admin));
+    announce(&format!("nats listening on nats://{}", broker.addr()));
+    tracing::warn!("development: clients are believed who they say they are, workers need no secret");
+    let demo = options.demo.then(|| start_demo(&broker.url())).transpose()?;
+    if demo.is_some() {
+        let ready = gateway
+            .registry
+            .wait_for(|s| s.resolve("demo", "echo", None).is_ok_and(is_served));
+        if tokio::time::timeout(std::time::Duration::from_secs(30), ready).await.is_err() {
+            return Err(AppError::Dev("the demo worker did not register within 30 s".to_owned()));
+        }
+        announce(&what_to_try(gateway.http, broker.addr()));
+    }
+    stop_signal()?.await;
+    if let Some(demo) = demo {
+        demo.shutdown().await;
+    }
+    gateway.drain().await;
+    broker.shutdown().await;
+    Ok(())
+}
+
+fn what_to_try(http: SocketAddr, nats: SocketAddr) -> String {
+    format!(
+        "
+try:
+  curl -s http://{http}/api/demo/add -H 'Content-Type: application/json' -d '{{\"a\": 1, \"b\": 2}}'
+  curl -sN http://{http}/api/demo/count -H 'Content-Type: application/json' \\
+       -H 'Accept: text/event-stream' -d '{{\"to\": 5, \"delay_ms\": 300}}'
+  sluice call demo add a=1 b=2 --url http://{http}
+another worker beside this one:
+  cargo run --release -p sluice-demo -- --nats nats://{nats}"
+    )
+}
+
+fn is_served(function: &Arc<Function>) -> bool {
+    function.variants.iter().any(|v| !v.instances.is_empty())
+}

@@ -1,0 +1,159 @@
+//! A whole gateway: registry, shards, admin port, shutdown in order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use sluice_protocol::Subjects;
+use tokio_util::sync::CancellationToken;
+
+use super::shards::{Shards, Shared};
+use crate::admin;
+use crate::config::Config;
+use crate::dispatch::Clock;
+use crate::dispatch::nats::{self, ConnectError};
+use crate::edge::listener::bind_shards;
+use crate::health::Health;
+use crate::registry::fixed::InvalidFixed;
+use crate::registry::{Registry, Settings};
+use crate::results::memory::MemoryResults;
+use crate::sticky::memory::MemorySticky;
+
+/// The gateway cannot start, or ended badly.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// A port cannot be bound.
+    #[error("cannot listen on {address} ({what}): {reason}")]
+    Listen {
+        /// Which port.
+        what: &'static str,
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        reason: std::io::Error,
+    },
+    /// The broker's options can never work.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The subject prefix is none.
+    #[error("nats.prefix: {0}")]
+    Prefix(#[from] sluice_protocol::subject::InvalidPrefix),
+    /// A thread or signal handler could not be made.
+    #[error("cannot start: {0}")]
+    System(#[from] std::io::Error),
+    /// The functions of the config file are not usable.
+    #[error(transparent)]
+    Fixed(#[from] InvalidFixed),
+    /// A part of `dev` failed.
+    #[error("{0}")]
+    Dev(String),
+}
+
+pub(super) async fn run(config: Config, announce: impl Fn(&str)) -> Result<(), AppError> {
+    let gateway = Running::start(config).await?;
+    announce(&format!("http listening on http://{}", gateway.http));
+    announce(&format!("admin listening on http://{}", gateway.admin));
+    stop_signal()?.await;
+    gateway.drain().await;
+    Ok(())
+}
+
+/// A future that resolves at SIGTERM or SIGINT.
+pub(super) fn stop_signal() -> Result<impl Future<Output = ()>, AppError> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        let name = tokio::select! {
+            _ = term.recv() => "SIGTERM",
+            _ = int.recv() => "SIGINT",
+        };
+        tracing::info!(signal = name, "draining");
+    })
+}
+
+/// A gateway that runs.
+pub(super) struct Running {
+    pub(super) http: SocketAddr,
+    pub(super) admin: SocketAddr,
+    pub(super) registry: Arc<Registry>,
+    config: Arc<Config>,
+    health: Arc<Health>,
+    shards: Shards,
+    // Registry and admin port: they go on until the last call is done.
+    background: CancellationToken,
+}
+
+impl Running {
+    pub(super) async fn start(mut config: Config) -> Result<Self, AppError> {
+        if config.gateway.id.is_empty() {
+            config.gateway.id = format!("{:012x}", rand::random::<u64>() >> 16);
+        }
+        let subjects = Arc::new(Subjects::new(&config.nats.prefix)?);
+        let config = Arc::new(config);
+        let health = Arc::new(Health::default());
+        let background = CancellationToken::new();
+        let registry = start_registry(&config, &subjects, &health, &background).await?;
+        let listen = |what, address| move |reason| AppError::Listen { what, address, reason };
+        let count = match config.gateway.shards {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            n => n,
+        };
+        let listeners = bind_shards(config.http.listen, count)
+            .map_err(listen("http.listen", config.http.listen))?;
+        let http = listeners.first().map_or(Ok(config.http.listen), |l| l.local_addr())?;
+        let admin_listener = tokio::net::TcpListener::bind(config.admin.listen)
+            .await
+            .map_err(listen("admin.listen", config.admin.listen))?;
+        let admin = admin_listener.local_addr()?;
+        let router = admin::router(registry.clone(), health.clone());
+        tokio::spawn(admin::serve(admin_listener, router, background.clone()));
+        let shared = Shared {
+            subjects,
+            clock: Clock::start(),
+            registry: registry.clone(),
+            sticky: Arc::new(MemorySticky::new(
+                config.dispatch.sticky_ttl,
+                config.dispatch.sticky_max_keys,
+            )),
+            results: Arc::new(MemoryResults::new(&config.results)),
+            health: health.clone(),
+            config: config.clone(),
+        };
+        let shards = Shards::start(listeners, &shared).await?;
+        Ok(Self { http, admin, registry, config, health, shards, background })
+    }
+
+    /// Not ready, then no new connections, then the calls in flight, then the rest.
+    pub(super) async fn drain(self) {
+        self.health.set_draining();
+        // Load balancers ask for readiness now and then; until they have, clients still come.
+        tokio::time::sleep(self.config.gateway.drain_delay).await;
+        self.shards.drain().await;
+        self.background.cancel();
+        tracing::info!("drained");
+    }
+}
+
+async fn start_registry(
+    config: &Config,
+    subjects: &Subjects,
+    health: &Arc<Health>,
+    stop: &CancellationToken,
+) -> Result<Arc<Registry>, AppError> {
+    let (registry, follower) = Registry::new(Settings {
+        gateway: config.gateway.id.clone(),
+        subjects: subjects.clone(),
+        options: config.registry.clone(),
+        functions: config.functions.clone(),
+    })?;
+    let name = format!("sluice-gateway {} registry", config.gateway.id);
+    let connection = nats::connect(&config.nats, &name).await?;
+    let (health, stop) = (health.clone(), stop.clone());
+    tokio::spawn(async move {
+        let followed = follower.run(connection.client, connection.state, health, stop).await;
+        if let Err(error) = followed {
+            tracing::error!(%error, "the registry has ended: new workers are not seen any more");
+        }
+    });
+    Ok(registry)
+}

@@ -1,0 +1,147 @@
+//! The threads that serve clients: one runtime, listener, connection and pipeline each.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use sluice_protocol::Subjects;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::AppError;
+use crate::config::Config;
+use crate::dispatch::inbox::Inbox;
+use crate::dispatch::nats::{self, NatsBroker};
+use crate::dispatch::{Clock, Dispatcher, Link};
+use crate::edge;
+use crate::health::Health;
+use crate::pipeline::Pipeline;
+use crate::registry::Registry;
+use crate::results::ResultStore;
+use crate::shard::Shard;
+use crate::sticky::StickyStore;
+
+/// What all shards share.
+#[derive(Debug, Clone)]
+pub(super) struct Shared {
+    pub(super) subjects: Arc<Subjects>,
+    pub(super) clock: Clock,
+    pub(super) registry: Arc<Registry>,
+    pub(super) sticky: Arc<dyn StickyStore>,
+    pub(super) results: Arc<dyn ResultStore>,
+    pub(super) health: Arc<Health>,
+    pub(super) config: Arc<Config>,
+}
+
+/// All shards of a gateway.
+pub(super) struct Shards {
+    drain: CancellationToken,
+    threads: Vec<(JoinHandle<()>, oneshot::Receiver<()>)>,
+}
+
+impl Shards {
+    /// Starts one thread for each listener; returns when all can serve.
+    pub(super) async fn start(
+        listeners: Vec<TcpListener>,
+        shared: &Shared,
+    ) -> Result<Self, AppError> {
+        let drain = CancellationToken::new();
+        let mut threads = Vec::with_capacity(listeners.len());
+        let mut starting = Vec::with_capacity(listeners.len());
+        for (id, listener) in listeners.into_iter().enumerate() {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let (started, has_started) = oneshot::channel();
+            let (ended, has_ended) = oneshot::channel();
+            let (shared, drain) = (shared.clone(), drain.clone());
+            let thread = std::thread::Builder::new().name(format!("shard-{id}")).spawn(move || {
+                runtime.block_on(run(id, listener, shared, drain, started));
+                // Nobody waits any more if the gateway's start failed.
+                let _ = ended.send(());
+            })?;
+            threads.push((thread, has_ended));
+            starting.push(has_started);
+        }
+        for started in starting {
+            let lost = || AppError::System(std::io::Error::other("a shard's thread has died"));
+            started.await.map_err(|_| lost())??;
+        }
+        Ok(Self { drain, threads })
+    }
+
+    /// Stops accepting and waits until every call is done or the time to drain is up.
+    pub(super) async fn drain(self) {
+        self.drain.cancel();
+        for (thread, ended) in self.threads {
+            // The channel closes also when the thread panicked.
+            let _ = ended.await;
+            if thread.join().is_err() {
+                tracing::error!("a shard's thread panicked");
+            }
+        }
+    }
+}
+
+async fn run(
+    id: usize,
+    listener: TcpListener,
+    shared: Shared,
+    drain: CancellationToken,
+    started: oneshot::Sender<Result<(), AppError>>,
+) {
+    let stop = CancellationToken::new();
+    let broker = match connect(id, &shared, &stop).await {
+        Ok(broker) => broker,
+        Err(error) => {
+            let _ = started.send(Err(error));
+            return;
+        }
+    };
+    let shard = shard(id, &shared, broker.clone());
+    if started.send(Ok(())).is_err() {
+        return;
+    }
+    edge::serve(listener, shard, drain).await;
+    if let Err(error) = broker.client().flush().await {
+        tracing::warn!(shard = id, %error, "the last messages may not have gone out");
+    }
+    stop.cancel();
+}
+
+async fn connect(
+    id: usize,
+    shared: &Shared,
+    stop: &CancellationToken,
+) -> Result<Arc<NatsBroker>, AppError> {
+    let gateway = &shared.config.gateway.id;
+    let name = format!("sluice-gateway {gateway} shard {id}");
+    let connection = nats::connect(&shared.config.nats, &name).await?;
+    let health = shared.health.register_shard();
+    let mut state = connection.state.clone();
+    tokio::spawn(stop.clone().run_until_cancelled_owned(async move {
+        // Ready means that every shard has had a connection once.
+        if state.wait_for(|s| s.connected).await.is_ok() {
+            health.connected();
+        }
+    }));
+    let inbox = Inbox::new(&shared.subjects.inbox(gateway, id));
+    let broker = NatsBroker::start(connection, inbox, stop.clone()).await;
+    Ok(Arc::new(broker.map_err(|e| AppError::System(std::io::Error::other(e)))?))
+}
+
+fn shard(id: usize, shared: &Shared, broker: Arc<NatsBroker>) -> Arc<Shard> {
+    let link = Link {
+        inbox: broker.inbox().clone(),
+        broker,
+        clock: shared.clock,
+        subjects: shared.subjects.clone(),
+    };
+    let options = shared.config.dispatch.clone();
+    let dispatcher = Dispatcher::new(link, shared.sticky.clone(), options);
+    Arc::new(Shard {
+        id,
+        pipeline: Pipeline::new(shared.registry.clone(), dispatcher, &shared.config),
+        results: shared.results.clone(),
+        health: shared.health.clone(),
+        config: shared.config.clone(),
+    })
+}

@@ -1,0 +1,55 @@
+//! `sluice dev`: everything in one process.
+
+use std::net::SocketAddr;
+
+use super::{Exit, Failure, announce, logging};
+use crate::app::{self, DevOptions};
+use crate::config::Log;
+
+/// Arguments of `sluice dev`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Where clients connect.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4000")]
+    http: SocketAddr,
+    /// Where operators connect.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4001")]
+    admin: SocketAddr,
+    /// Where the embedded broker listens for workers.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4222")]
+    nats: SocketAddr,
+    /// Start no demo worker.
+    #[arg(long)]
+    no_demo: bool,
+    /// Levels of the log, as `log.filter` of the configuration.
+    #[arg(
+        long,
+        value_name = "FILTER",
+        env = "SLUICE_LOG_FILTER",
+        hide_env_values = true,
+        default_value = "info"
+    )]
+    log: String,
+}
+
+impl Args {
+    pub(super) fn options(&self) -> DevOptions {
+        DevOptions {
+            http: self.http,
+            admin: self.admin,
+            nats: self.nats,
+            demo: !self.no_demo,
+        }
+    }
+}
+
+/// Runs until it is told to stop.
+pub(super) fn run(args: Args) -> Result<Exit, Failure> {
+    let options = args.options();
+    logging::start(&Log {
+        filter: args.log,
+        json: false,
+    })?;
+    app::run_dev(options, announce).map_err(|e| Failure::Failed(e.to_string()))?;
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,80 @@
+//! `[http]`
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::kind::number::{Bytes, Count, Millis};
+use super::kind::text::{Address, List};
+use super::loopback;
+use super::section::section;
+
+section! {
+    /// The public edge.
+    ["http"] Http {
+        /// Where clients connect.
+        listen: SocketAddr = loopback(4000), Address;
+        /// Most bytes of a request body.
+        max_body_bytes: usize = 1_000_000, Bytes::within(1..=1 << 30);
+        /// Most connections at once; more wait to be accepted.
+        max_connections: usize = 20_000, Count::within(1..=10_000_000);
+        /// How long a client may take to send a request's header.
+        header_timeout: Duration = Duration::from_secs(10), Millis::within(1..=3_600_000);
+        /// How long a client may take to send a request's body.
+        body_timeout: Duration = Duration::from_secs(30), Millis::within(1..=3_600_000);
+        /// Origins that browsers may call from; `*` for any.
+        cors_origins: Vec<String> = Vec::new(), List {
+            what: "origins such as \"https://app.example.com\", or \"*\"",
+            check: check_origin,
+        };
+        /// Time between comments on a quiet event stream.
+        sse_keep_alive: Duration = Duration::from_secs(15), Millis::within(100..=3_600_000);
+    }
+}
+
+/// An origin is a scheme and an authority, nothing more (RFC 6454 §6.2); browsers send exactly
+/// that, so anything more would never match.
+fn check_origin(text: &str) -> Result<(), String> {
+    let fail = |why: &str| {
+        Err(format!(
+            "{text:?} is not an origin: {why}; write for example \"https://app.example.com\""
+        ))
+    };
+    if text == "*" {
+        return Ok(());
+    }
+    let Some((scheme, authority)) = text.split_once("://") else {
+        return fail("it has no scheme");
+    };
+    if authority.contains(['/', '?', '#']) {
+        return fail("it ends after host and port, without slash or path");
+    }
+    if scheme.is_empty() || authority.is_empty() || text.parse::<http::Uri>().is_err() {
+        return fail("scheme or host is malformed");
+    }
+    if text.chars().any(|c| c.is_ascii_uppercase() || c == '@') {
+        return fail("browsers send it in lower case and without user");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_origin;
+
+    #[test]
+    fn origins() {
+        for good in ["*", "https://a.example", "http://localhost:3000", "app://x"] {
+            assert_eq!(check_origin(good), Ok(()), "{good}");
+        }
+        for (bad, why) in [
+            ("a.example", "no scheme"),
+            ("https://a.example/", "without slash"),
+            ("https://", "malformed"),
+            ("https://a b", "malformed"),
+            ("https://A.example", "lower case"),
+            ("", "no scheme"),
+        ] {
+            assert!(check_origin(bad).unwrap_err().contains(why), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! How a worker reaches the broker.
+
+use std::path::PathBuf;
+
+use async_nats::{ConnectOptions, ServerAddr};
+
+/// The environment variable that names the broker where the program does not.
+pub const NATS_URL_ENV: &str = "SLUICE_NATS_URL";
+/// Where the broker is if nobody says so.
+pub const DEFAULT_NATS_URL: &str = "nats://127.0.0.1:4222";
+
+/// Address and credentials; see the methods of [`crate::WorkerBuilder`].
+#[derive(Clone, Default)]
+pub(crate) struct NatsOptions {
+    pub(crate) url: Option<String>,
+    pub(crate) user: Option<(String, String)>,
+    pub(crate) token: Option<String>,
+    pub(crate) credentials: Option<PathBuf>,
+    pub(crate) tls_ca: Option<PathBuf>,
+    pub(crate) tls_client: Option<(PathBuf, PathBuf)>,
+    pub(crate) require_tls: bool,
+    pub(crate) inbox_prefix: Option<String>,
+}
+
+impl NatsOptions {
+    /// The servers: told, or from the environment, or the default.
+    pub(crate) fn servers(&self) -> Result<Vec<ServerAddr>, String> {
+        let from_env = || std::env::var(NATS_URL_ENV).ok().filter(|u| !u.is_empty());
+        let url = self.url.clone().or_else(from_env);
+        let url = url.as_deref().unwrap_or(DEFAULT_NATS_URL);
+        url.split(',')
+            .map(|one| {
+                let one = one.trim();
+                one.parse()
+                    .map_err(|e| format!("{one:?} is not the address of a NATS server: {e}"))
+            })
+            .collect()
+    }
+
+    /// The client's options, all but its name and its callbacks.
+    pub(crate) async fn to_client(&self) -> Result<ConnectOptions, String> {
+        let mut options = ConnectOptions::new().require_tls(self.require_tls);
+        if let Some((user, password)) = &self.user {
+            options = options.user_and_password(user.clone(), password.clone());
+        }
+        if let Some(token) = &self.token {
+            options = options.token(token.clone());
+        }
+        if let Some(path) = &self.credentials {
+            options = options
+                .credentials_file(path)
+                .await
+                .map_err(|e| format!("credentials file {}: {e}", path.display()))?;
+        }
+        if let Some(path) = &self.tls_ca {
+            options = options.add_root_certificates(path.clone());
+        }
+        if let Some((certificate, key)) = &self.tls_client {
+            options = options.add_client_certificate(certificate.clone(), key.clone());
+        }
+        if let Some(prefix) = &self.inbox_prefix {
+            options = options.custom_inbox_prefix(prefix);
+        }
+        Ok(options)
+    }
+}
+
+// Passwords and tokens stay out of logs.
+impl std::fmt::Debug for NatsOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NatsOptions")
+            .field("tls_ca", &self.tls_ca)
+            .field("require_tls", &self.require_tls)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_servers_may_be_named_and_a_mistake_is_shown() {
+        let of = |url: &str| NatsOptions {
+            url: Some(url.into()),
+            ..NatsOptions::default()
+        };
+        let servers = of("nats://a:1, tls://b:2").servers().unwrap();
+        let hosts: Vec<&str> = servers.iter().map(ServerAddr::host).collect();
+        assert_eq!(hosts, ["a", "b"]);
+        let fault = of("http://a").servers().unwrap_err();
+        assert!(fault.contains("\"http://a\""), "{fault}");
+    }
+}
