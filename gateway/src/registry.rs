@@ -25,6 +25,7 @@ mod pulls;
 pub mod refused;
 pub mod snapshot;
 pub mod status;
+mod supported;
 mod table;
 #[cfg(test)]
 mod testing;
@@ -35,7 +36,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 use sluice_protocol::Subjects;
-use sluice_protocol::function::ServiceConfig;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -89,7 +89,7 @@ impl Registry {
     /// # Errors
     /// Every mistake in the fixed functions.
     pub fn new(settings: Settings) -> Result<(Arc<Self>, Follower), InvalidFixed> {
-        Self::with_parser(settings, ServiceConfig::parse)
+        Self::with_parser(settings, supported::parse)
     }
 
     fn with_parser(

@@ -1,12 +1,14 @@
 //! `sluice dev`: broker, gateway and demo worker in one process, nothing else needed.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use sluice_broker::{Broker, BrokerOptions, RunningBroker};
 
 use super::AppError;
 use super::serve::{Running, stop_signal};
 use crate::config::Config;
+use crate::registry::snapshot::Function;
 
 /// What `sluice dev` may be told.
 #[derive(Debug, Clone)]
@@ -58,7 +60,9 @@ pub(super) async fn run(options: DevOptions, announce: impl Fn(&str)) -> Result<
     tracing::warn!("development: clients are believed who they say they are, workers need no secret");
     let demo = options.demo.then(|| start_demo(&broker.url())).transpose()?;
     if demo.is_some() {
-        let ready = gateway.registry.wait_for_function("demo", "echo");
+        let ready = gateway
+            .registry
+            .wait_for(|s| s.resolve("demo", "echo", None).is_ok_and(is_served));
         if tokio::time::timeout(std::time::Duration::from_secs(30), ready).await.is_err() {
             return Err(AppError::Dev("the demo worker did not register within 30 s".to_owned()));
         }
@@ -84,4 +88,8 @@ try:
 another worker beside this one:
   cargo run --release -p sluice-demo -- --nats nats://{nats}"
     )
+}
+
+fn is_served(function: &Arc<Function>) -> bool {
+    function.variants.iter().any(|v| !v.instances.is_empty())
 }

@@ -13,7 +13,8 @@ use crate::dispatch::Clock;
 use crate::dispatch::nats::{self, ConnectError};
 use crate::edge::listener::bind_shards;
 use crate::health::Health;
-use crate::registry::Registry;
+use crate::registry::fixed::InvalidFixed;
+use crate::registry::{Registry, Settings};
 use crate::results::memory::MemoryResults;
 use crate::sticky::memory::MemorySticky;
 
@@ -39,9 +40,9 @@ pub enum AppError {
     /// A thread or signal handler could not be made.
     #[error("cannot start: {0}")]
     System(#[from] std::io::Error),
-    /// The registry cannot use its options.
-    #[error("registry: {0}")]
-    Registry(String),
+    /// The functions of the config file are not usable.
+    #[error(transparent)]
+    Fixed(#[from] InvalidFixed),
     /// A part of `dev` failed.
     #[error("{0}")]
     Dev(String),
@@ -134,14 +135,25 @@ impl Running {
 }
 
 async fn start_registry(
-    config: &Arc<Config>,
-    subjects: &Arc<Subjects>,
+    config: &Config,
+    subjects: &Subjects,
     health: &Arc<Health>,
     stop: &CancellationToken,
 ) -> Result<Arc<Registry>, AppError> {
+    let (registry, follower) = Registry::new(Settings {
+        gateway: config.gateway.id.clone(),
+        subjects: subjects.clone(),
+        options: config.registry.clone(),
+        functions: config.functions.clone(),
+    })?;
     let name = format!("sluice-gateway {} registry", config.gateway.id);
     let connection = nats::connect(&config.nats, &name).await?;
-    crate::registry::start(connection, config, subjects, health.clone(), stop.clone())
-        .await
-        .map_err(AppError::Registry)
+    let (health, stop) = (health.clone(), stop.clone());
+    tokio::spawn(async move {
+        let followed = follower.run(connection.client, connection.state, health, stop).await;
+        if let Err(error) = followed {
+            tracing::error!(%error, "the registry has ended: new workers are not seen any more");
+        }
+    });
+    Ok(registry)
 }

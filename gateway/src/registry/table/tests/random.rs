@@ -38,9 +38,9 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let state = prop_oneof![
-        Just(InstanceState::Starting),
+        1 => Just(InstanceState::Starting),
         3 => Just(InstanceState::Ready),
-        Just(InstanceState::Draining),
+        1 => Just(InstanceState::Draining),
     ];
     let (s, i, c) = (0..SERVICES.len(), 0..INSTANCES.len(), 0..4usize);
     prop_oneof![
