@@ -89,7 +89,7 @@ async fn calls_on_their_way_are_served(port: u16) {
     for n in 0..CALLS {
         calls.push(gateway.call("echo", json!(n)).await);
     }
-    gateway.client.flush().await.unwrap();
+    gateway.settle().await;
     worker.stop();
     let left = |m: &support::Heard| matches!(m.message, Message::Leave { .. }).then_some(());
     gateway.hear_until(left).await;

@@ -165,6 +165,12 @@ impl Gateway {
         }
     }
 
+    /// Waits until the broker has handled all that was sent: it answers for the nobody there.
+    pub async fn settle(&self) {
+        let nobody = self.client.request(self.client.new_inbox(), "".into());
+        assert!(soon("a round trip", nobody).await.is_err());
+    }
+
     /// The next registry message.
     pub async fn hear(&mut self) -> Heard {
         soon("a registry message", self.heard.recv()).await.unwrap()
