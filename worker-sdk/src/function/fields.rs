@@ -91,13 +91,13 @@ impl Function {
         if let Some(mistake) = mistake {
             self.mistake("arg_types", mistake);
         }
-        self.set_args(Some(types));
+        self.draft.arg_types = Some(types);
         self
     }
 
     /// The gateway passes any object; only the handler's own decoding checks.
     pub fn unchecked_args(mut self) -> Self {
-        self.set_args(None);
+        self.draft.arg_types = None;
         self
     }
 
