@@ -4,11 +4,11 @@ pub mod listing;
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -54,10 +54,17 @@ async fn services(State(parts): State<Parts>) -> Response {
 
 async fn ready(State(parts): State<Parts>) -> Response {
     let health = &parts.health;
-    let status = if health.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    json(status, &serde_json::json!({
-        "ready": health.is_ready(),
-        "draining": health.is_draining(),
-        "broker_connected": health.broker_connected(),
-    }))
+    let status = if health.is_ready() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    json(
+        status,
+        &serde_json::json!({
+            "ready": health.is_ready(),
+            "draining": health.is_draining(),
+            "broker_connected": health.broker_connected(),
+        }),
+    )
 }

@@ -38,7 +38,10 @@ struct Function {
 impl From<Status> for Listing {
     fn from(status: Status) -> Self {
         let services = status.services.into_iter().map(Service::from).collect();
-        Self { services, refused: status.refused }
+        Self {
+            services,
+            refused: status.refused,
+        }
     }
 }
 
@@ -55,7 +58,12 @@ impl From<ServiceStatus> for Service {
 
 impl From<FunctionStatus> for Function {
     fn from(status: FunctionStatus) -> Self {
-        let spec = status.variants.into_iter().next_back().map(|v| v.spec).unwrap_or_default();
+        let spec = status
+            .variants
+            .into_iter()
+            .next_back()
+            .map(|v| v.spec)
+            .unwrap_or_default();
         // A field that has its default is left out of a spec.
         let field = |name: &str, default: &str| match &spec[name] {
             Value::Null if default.is_empty() => Value::Null,

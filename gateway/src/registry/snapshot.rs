@@ -146,7 +146,9 @@ impl Function {
     /// Whether anybody takes calls for it, as far as is known.
     #[must_use]
     pub fn is_served(&self) -> bool {
-        self.variants.iter().any(|v| v.fixed_subject.is_some() || !v.instances.is_empty())
+        self.variants
+            .iter()
+            .any(|v| v.fixed_subject.is_some() || !v.instances.is_empty())
     }
 }
 
