@@ -1,1 +1,3 @@
-//! Stub.
+//! The edges: clients' bytes become calls, answers become bytes.
+
+pub mod phoenix;
