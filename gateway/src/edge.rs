@@ -1,5 +1,6 @@
 //! Temporary edge for integration.
 pub mod listener;
+pub mod phoenix;
 use crate::pipeline::Call;
 use crate::reply::Reply;
 use crate::shard::Shard;
