@@ -1,5 +1,7 @@
 //! What a call that passed the pipeline answers.
 
+use std::task::{Context, Poll, ready};
+
 use sluice_protocol::CallError;
 use sluice_protocol::payload::Payload;
 use sluice_protocol::response::Answer;
@@ -42,11 +44,16 @@ impl Answers {
 
     /// The next answer; `None` after the final one. Cancel-safe.
     pub async fn next(&mut self) -> Option<Answer> {
+        std::future::poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// The next answer, for bodies that are polled; `None` after the final one.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Answer>> {
         if self.ended {
-            return None;
+            return Poll::Ready(None);
         }
         // The sender always sends a final answer; if its task died, say so instead of nothing.
-        let answer = self.receiver.recv().await.unwrap_or_else(|| {
+        let answer = ready!(self.receiver.poll_recv(cx)).unwrap_or_else(|| {
             let text = "the call ended without an answer; whether it ran is unknown";
             Answer::from(
                 CallError::new(sluice_protocol::ErrorCode::Internal, text)
@@ -58,6 +65,6 @@ impl Answers {
             // Nothing is left to cancel.
             self.cancel.take().map(DropGuard::disarm);
         }
-        Some(answer)
+        Poll::Ready(Some(answer))
     }
 }

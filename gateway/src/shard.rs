@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::Config;
+use crate::edge::capacity::Capacity;
 use crate::health::Health;
 use crate::pipeline::Pipeline;
 use crate::results::ResultStore;
@@ -18,6 +19,8 @@ pub struct Shard {
     pub results: Arc<dyn ResultStore>,
     /// Whether the gateway is alive and ready, shared by all shards.
     pub health: Arc<Health>,
+    /// How much is taken at once, shared by all shards.
+    pub capacity: Arc<Capacity>,
     /// The configuration, shared by all shards.
     pub config: Arc<Config>,
 }

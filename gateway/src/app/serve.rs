@@ -11,6 +11,7 @@ use crate::admin;
 use crate::config::Config;
 use crate::dispatch::Clock;
 use crate::dispatch::nats::{self, ConnectError};
+use crate::edge::capacity::Capacity;
 use crate::edge::listener::bind_shards;
 use crate::health::Health;
 use crate::registry::fixed::InvalidFixed;
@@ -125,6 +126,7 @@ impl Running {
             )),
             results: Arc::new(MemoryResults::new(&config.results)),
             health: health.clone(),
+            capacity: Arc::new(Capacity::new(&config)),
             config: config.clone(),
         };
         let shards = Shards::start(listeners, &shared).await?;

@@ -14,6 +14,7 @@ use crate::dispatch::inbox::Inbox;
 use crate::dispatch::nats::{self, NatsBroker};
 use crate::dispatch::{Clock, Dispatcher, Link};
 use crate::edge;
+use crate::edge::capacity::Capacity;
 use crate::health::Health;
 use crate::pipeline::Pipeline;
 use crate::registry::Registry;
@@ -30,6 +31,7 @@ pub(super) struct Shared {
     pub(super) sticky: Arc<dyn StickyStore>,
     pub(super) results: Arc<dyn ResultStore>,
     pub(super) health: Arc<Health>,
+    pub(super) capacity: Arc<Capacity>,
     pub(super) config: Arc<Config>,
 }
 
@@ -148,6 +150,7 @@ fn shard(id: usize, shared: &Shared, broker: Arc<NatsBroker>) -> Arc<Shard> {
         pipeline: Pipeline::new(shared.registry.clone(), dispatcher, &shared.config),
         results: shared.results.clone(),
         health: shared.health.clone(),
+        capacity: shared.capacity.clone(),
         config: shared.config.clone(),
     })
 }

@@ -1,0 +1,176 @@
+//! A gateway behind the edge that does what its name says: for tests of the edge.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use serde_json::json;
+use sluice_protocol::argument::ArgTypes;
+use sluice_protocol::function::ResponseType;
+use sluice_protocol::response::Answer;
+use sluice_protocol::{CallError, ErrorCode, FunctionName, FunctionSpec, Payload, ServiceName};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::capacity::Capacity;
+use super::http::{Edge, Parts};
+use super::service::CallService;
+use crate::config::Config;
+use crate::health::Health;
+use crate::pipeline::Call;
+use crate::reply::{Answers, Reply};
+use crate::results::memory::MemoryResults;
+
+/// How many answers wait between a call's far end and the edge.
+pub(super) const CHANNEL: usize = 4;
+
+/// The far end of a call that is not answered at once.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) answers: mpsc::Sender<Answer>,
+    pub(super) cancelled: CancellationToken,
+}
+
+/// Functions of any service: `echo`, `fail`, `none`, `hold` (sync), `report` (async),
+/// `items` (stream); `typed` and `stream_typed` are known with types.
+#[derive(Debug)]
+pub(super) struct Fake {
+    functions: HashMap<&'static str, Arc<FunctionSpec>>,
+    seen: Mutex<Vec<Call>>,
+    open: mpsc::UnboundedSender<Open>,
+}
+
+fn spec(name: &str, response_type: ResponseType) -> FunctionSpec {
+    let (service, name) = (ServiceName::new("s"), FunctionName::new(name));
+    let mut spec = FunctionSpec::new(service.unwrap(), name.unwrap());
+    spec.response_type = response_type;
+    spec.arg_types = ArgTypes::from_json(&json!({"n": "num", "l": "list_string"})).ok();
+    spec
+}
+
+impl Fake {
+    /// What came through, in order.
+    pub(super) fn seen(&self) -> Vec<Call> {
+        self.seen.lock().clone()
+    }
+
+    fn hold(&self) -> Answers {
+        let (answers, receiver) = mpsc::channel(CHANNEL);
+        let cancelled = CancellationToken::new();
+        let out = Answers::new(receiver, cancelled.clone());
+        let open = Open { answers, cancelled };
+        // A test that does not look wants the call to be given up.
+        let _ = self.open.send(open);
+        out
+    }
+}
+
+impl CallService for Fake {
+    async fn call(&self, call: Call) -> Result<Reply, CallError> {
+        self.seen.lock().push(call.clone());
+        match call.request_type.as_str() {
+            "echo" | "typed" => Ok(Reply::Result(call.args)),
+            "binary" => Ok(Reply::Result(Payload::message_pack(vec![0xc4, 1, 7]))),
+            "fail" => Err(CallError::new(ErrorCode::RateLimited, "slow down")
+                .with_detail("retry_after_ms", 1500)),
+            "broken" => Err(CallError::new(ErrorCode::NoWorkers, "nobody is there")),
+            "none" => Ok(Reply::Accepted),
+            "report" => Ok(Reply::Async(self.hold())),
+            "items" => Ok(Reply::Stream(self.hold())),
+            "hold" => match self.hold().next().await {
+                Some(Answer::Result(payload)) => Ok(Reply::Result(payload)),
+                Some(Answer::Error(error)) => Err(*error),
+                other => panic!("a sync call was answered {other:?}"),
+            },
+            other => Err(CallError::new(
+                ErrorCode::UnknownFunction,
+                format!("there is no function {other}"),
+            )),
+        }
+    }
+
+    fn function(&self, _: &str, request_type: &str, _: Option<&str>) -> Option<Arc<FunctionSpec>> {
+        self.functions.get(request_type).cloned()
+    }
+}
+
+/// An edge with its fake, and what a test may want to look at.
+pub(super) struct Rig {
+    pub(super) edge: Edge<Fake>,
+    pub(super) fake: Arc<Fake>,
+    pub(super) health: Arc<Health>,
+    pub(super) capacity: Arc<Capacity>,
+    pub(super) open: mpsc::UnboundedReceiver<Open>,
+}
+
+impl Rig {
+    pub(super) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub(super) fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::default();
+        config.identity.trust_client_identity = true;
+        change(&mut config);
+        let (open, opened) = mpsc::unbounded_channel();
+        let functions = [
+            ("echo", ResponseType::Sync),
+            ("typed", ResponseType::Sync),
+            ("none", ResponseType::None),
+            ("report", ResponseType::Async),
+            ("items", ResponseType::Stream),
+        ];
+        let fake = Arc::new(Fake {
+            functions: functions
+                .into_iter()
+                .map(|(name, kind)| (name, Arc::new(spec(name, kind))))
+                .collect(),
+            seen: Mutex::default(),
+            open,
+        });
+        let health = Arc::new(Health::default());
+        let capacity = Arc::new(Capacity::new(&config));
+        let parts = Parts {
+            results: Arc::new(MemoryResults::new(&config.results)),
+            health: health.clone(),
+            config: Arc::new(config),
+            capacity: capacity.clone(),
+        };
+        Self {
+            edge: Edge::new(fake.clone(), parts),
+            fake,
+            health,
+            capacity,
+            open: opened,
+        }
+    }
+
+    /// The far end of the next call that waits.
+    pub(super) async fn opened(&mut self) -> Open {
+        next_open(&mut self.open).await
+    }
+}
+
+pub(super) async fn next_open(open: &mut mpsc::UnboundedReceiver<Open>) -> Open {
+    within("a call that waits", open.recv()).await.unwrap()
+}
+
+/// What comes in any case, but not after any time.
+pub(super) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let limit = std::time::Duration::from_secs(60);
+    let result = tokio::time::timeout(limit, future).await;
+    result.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+}
+
+/// An item of a stream.
+pub(super) fn item(json: &str) -> Answer {
+    Answer::Item {
+        payload: Payload::json(json.to_owned()),
+        last: false,
+    }
+}
+
+/// A result.
+pub(super) fn result(json: &str) -> Answer {
+    Answer::Result(Payload::json(json.to_owned()))
+}

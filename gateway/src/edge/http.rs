@@ -1,0 +1,206 @@
+//! HTTP: requests become calls, replies become responses.
+//!
+//! ```text
+//! route      which door: a function, a whole request, a result, health
+//! fields     id, version, timeout, trace            accept, negotiate   which form of answer
+//! body       encoding and bytes of the request      query               args of GET
+//! call       runs the call, answers by kind         results, follow     async calls
+//! response   one envelope                           stream              many
+//! cors       what browsers may see
+//! ```
+//!
+//! Whatever goes wrong, the answer is an envelope with the status of its error code
+//! (`docs/client-protocol.md`).
+
+mod accept;
+mod body;
+mod call;
+mod cors;
+mod fields;
+mod follow;
+mod health;
+mod negotiate;
+mod query;
+mod response;
+mod results;
+mod route;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_LENGTH, HeaderName};
+use http::request::Parts as Head;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body as _;
+use sluice_protocol::{CallError, Encoding, ErrorCode, RequestId};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use self::query::args_from_query;
+pub use self::response::Body;
+
+use self::cors::Cors;
+use self::negotiate::Formats;
+use self::route::Route;
+use super::capacity::Capacity;
+use super::service::CallService;
+use crate::config::Config;
+use crate::health::Health;
+use crate::results::ResultStore;
+
+/// What the edge works with, besides what answers its calls.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// Results of async calls.
+    pub results: Arc<dyn ResultStore>,
+    /// What health checks report.
+    pub health: Arc<Health>,
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// How much is taken at once.
+    pub capacity: Arc<Capacity>,
+}
+
+/// Answers HTTP requests.
+#[derive(Debug)]
+pub struct Edge<S> {
+    calls: Arc<S>,
+    parts: Parts,
+    cors: Cors,
+    /// Followers of async calls, and whatever else outlives its request.
+    pub(super) tasks: TaskTracker,
+    /// Triggered when the time to drain is up.
+    pub(super) force: CancellationToken,
+}
+
+/// What a request says of itself, read before anything else.
+struct Asked<'a> {
+    head: &'a Head,
+    id: RequestId,
+    /// The encoding of its body; `Ok(None)`: not said.
+    content: Result<Option<Encoding>, CallError>,
+    formats: Formats,
+}
+
+impl<'a> Asked<'a> {
+    fn of(head: &'a Head, id: RequestId) -> Self {
+        let content = body::content_type(&head.headers);
+        let formats = Formats::negotiate(&head.headers, encoding(&content));
+        Self {
+            head,
+            id,
+            content,
+            formats,
+        }
+    }
+
+    /// The encoding of the request; JSON where it is not said.
+    fn encoding(&self) -> Encoding {
+        encoding(&self.content)
+    }
+
+    fn error(&self, error: CallError) -> Response<Body> {
+        response::error(&self.id, self.formats.for_errors(), error)
+    }
+}
+
+fn encoding(content: &Result<Option<Encoding>, CallError>) -> Encoding {
+    content.as_ref().ok().copied().flatten().unwrap_or_default()
+}
+
+impl<S: CallService> Edge<S> {
+    /// An edge whose calls `calls` answers.
+    #[must_use]
+    pub fn new(calls: Arc<S>, parts: Parts) -> Self {
+        Self {
+            calls,
+            cors: Cors::new(&parts.config.http.cors_origins),
+            parts,
+            tasks: TaskTracker::new(),
+            force: CancellationToken::new(),
+        }
+    }
+
+    pub(super) fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// Answers one request. Dropping the future, or the body that it yields, cancels the call.
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes>,
+    {
+        let (head, body) = request.into_parts();
+        let (id, invalid_id) = match fields::request_id(&head.headers) {
+            Ok(id) => (id.unwrap_or_else(fields::new_request_id), None),
+            Err(error) => (fields::new_request_id(), Some(error)),
+        };
+        let mut asked = Asked::of(&head, id);
+        let answered = match invalid_id {
+            Some(error) => Err(error),
+            None => self.route(&mut asked, body).await,
+        };
+        let mut response = answered.unwrap_or_else(|error| asked.error(error));
+        if !response.headers().contains_key(fields::REQUEST_ID) {
+            response::echo(&mut response, &asked.id);
+        }
+        self.cors.apply(&head.headers, response.headers_mut());
+        if head.method == Method::HEAD {
+            leave_head(&mut response);
+        }
+        response
+    }
+
+    async fn route<B>(&self, asked: &mut Asked<'_>, body: B) -> Result<Response<Body>, CallError>
+    where
+        B: http_body::Body<Data = Bytes>,
+    {
+        let head = asked.head;
+        let route = Route::of(head.uri.path()).ok_or_else(|| nothing_at(head.uri.path()))?;
+        match (&head.method, route) {
+            (&Method::POST, Route::Function(name)) => self.post(asked, name, body).await,
+            (&Method::POST, Route::Whole) => self.post_whole(asked, body).await,
+            (&Method::GET | &Method::HEAD, Route::Function(name)) => match name.as_result() {
+                Some(id) => self.get_result(asked, id).await,
+                None => self.get(asked, name).await,
+            },
+            (&Method::DELETE, Route::Function(name)) if name.as_result().is_some() => {
+                self.cancel(asked, name.request_type).await
+            }
+            (&Method::GET | &Method::HEAD, Route::Live) => Ok(health::live()),
+            (&Method::GET | &Method::HEAD, Route::Ready) => Ok(health::ready(&self.parts.health)),
+            (&Method::OPTIONS, route) => Ok(allow(response::empty(StatusCode::NO_CONTENT), route)),
+            (method, route) => {
+                let text = format!("{method} is not for this path; use {}", route.methods());
+                let error = CallError::new(ErrorCode::MethodNotAllowed, text);
+                Ok(allow(asked.error(error), route))
+            }
+        }
+    }
+}
+
+fn allow(mut response: Response<Body>, route: Route<'_>) -> Response<Body> {
+    let methods = HeaderValue::from_static(route.methods());
+    response.headers_mut().insert(ALLOW, methods);
+    response
+}
+
+fn nothing_at(path: &str) -> CallError {
+    let path: String = path.chars().take(100).collect();
+    let text = format!(
+        "there is nothing at {path:?}; functions are called at /api/{{service}}/{{request_type}}"
+    );
+    CallError::new(ErrorCode::UnknownFunction, text)
+}
+
+/// Keeps what HEAD answers: everything but the body.
+fn leave_head(response: &mut Response<Body>) {
+    if let Some(length) = response.body().size_hint().exact() {
+        let name: HeaderName = CONTENT_LENGTH;
+        response.headers_mut().insert(name, length.into());
+    }
+    *response.body_mut() = Body::whole(Bytes::new());
+}

@@ -1,0 +1,214 @@
+//! A request that calls a function: read, run, answered by the kind of its reply.
+
+use bytes::Bytes;
+use http::header::HeaderName;
+use http::{Response, StatusCode};
+use sluice_protocol::argument::Fault;
+use sluice_protocol::request::no_args;
+use sluice_protocol::response::Answer;
+use sluice_protocol::{CallError, Encoding, ErrorCode, Payload, Request};
+
+use super::negotiate::StreamFormat;
+use super::query::args_from_query;
+use super::response::{self, Body};
+use super::route::Name;
+use super::stream::{Source, StreamBody};
+use super::{Asked, Edge, body, fields};
+use crate::edge::capacity::Permit;
+use crate::edge::identity;
+use crate::edge::service::CallService;
+use crate::pipeline::Call;
+use crate::reply::{Answers, Reply};
+
+/// Sent by an `EventSource` that wants to go on where a stream broke off.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+impl<S: CallService> Edge<S> {
+    /// `POST /api/{service}/{request_type}`: the body is the args.
+    pub(super) async fn post<B>(
+        &self,
+        asked: &mut Asked<'_>,
+        name: Name<'_>,
+        body: B,
+    ) -> Result<Response<Body>, CallError>
+    where
+        B: http_body::Body<Data = Bytes>,
+    {
+        let (service, request_type) = name.decode()?;
+        let permit = self.parts().capacity.enter()?;
+        let headers = &asked.head.headers;
+        fields::check_idempotency_key(headers, None)?;
+        let mut call = Call {
+            request_id: asked.id.clone(),
+            service,
+            request_type,
+            version: fields::version(headers, None)?,
+            args: no_args(),
+            identity: identity::from_headers(self.trusts_clients(), headers)?,
+            trace: fields::trace(headers, None),
+            timeout_ms: fields::timeout_ms(headers, None)?,
+            idempotent_only: false,
+        };
+        // Last, so that a request that is refused in any case is refused unread.
+        let (encoding, bytes) = self.read_body(asked, body).await?;
+        if !bytes.is_empty() {
+            call.args = Payload { encoding, bytes };
+        }
+        self.run(asked, call, permit).await
+    }
+
+    /// `POST /api`: the body is the whole request.
+    pub(super) async fn post_whole<B>(
+        &self,
+        asked: &mut Asked<'_>,
+        body: B,
+    ) -> Result<Response<Body>, CallError>
+    where
+        B: http_body::Body<Data = Bytes>,
+    {
+        let permit = self.parts().capacity.enter()?;
+        let (encoding, bytes) = self.read_body(asked, body).await?;
+        let request = match encoding {
+            Encoding::Json => Request::from_json(&bytes)?,
+            Encoding::MessagePack => Request::from_message_pack(&bytes)?,
+        };
+        // The header may come from a proxy; the field is the client's own.
+        if let Some(id) = request.request_id {
+            asked.id = id;
+        }
+        let headers = &asked.head.headers;
+        fields::check_idempotency_key(headers, request.idempotency_key.as_deref())?;
+        let call = Call {
+            request_id: asked.id.clone(),
+            service: request.service,
+            request_type: request.request_type,
+            version: fields::version(headers, request.version)?,
+            args: request.args,
+            identity: identity::from_claim(self.trusts_clients(), request.claim, headers)?,
+            trace: fields::trace(headers, request.trace),
+            timeout_ms: fields::timeout_ms(headers, request.timeout_ms)?,
+            idempotent_only: false,
+        };
+        self.run(asked, call, permit).await
+    }
+
+    /// `GET /api/{service}/{request_type}?…`: the query is the args.
+    pub(super) async fn get(
+        &self,
+        asked: &mut Asked<'_>,
+        name: Name<'_>,
+    ) -> Result<Response<Body>, CallError> {
+        let headers = &asked.head.headers;
+        if headers.contains_key(LAST_EVENT_ID) {
+            // Streams cannot be resumed; this status makes an EventSource stop trying.
+            return Ok(response::empty(StatusCode::NO_CONTENT));
+        }
+        let (service, request_type) = name.decode()?;
+        let permit = self.parts().capacity.enter()?;
+        let version = fields::version(headers, None)?;
+        let query = asked.head.uri.query().unwrap_or_default();
+        let args = if query.is_empty() {
+            no_args()
+        } else {
+            let spec =
+                self.calls
+                    .function(service.as_str(), request_type.as_str(), version.as_deref());
+            let types = spec.as_ref().and_then(|s| s.arg_types.as_ref());
+            args_from_query(query, types).map_err(|faults| bad_query(&faults))?
+        };
+        let call = Call {
+            request_id: asked.id.clone(),
+            service,
+            request_type,
+            version,
+            args,
+            identity: identity::from_headers(self.trusts_clients(), headers)?,
+            trace: fields::trace(headers, None),
+            timeout_ms: fields::timeout_ms(headers, None)?,
+            idempotent_only: true,
+        };
+        self.run(asked, call, permit).await
+    }
+
+    pub(super) fn trusts_clients(&self) -> bool {
+        self.parts().config.identity.trust_client_identity
+    }
+
+    /// The body and its encoding. One that is empty needs none.
+    async fn read_body<B>(&self, asked: &Asked<'_>, body: B) -> Result<(Encoding, Bytes), CallError>
+    where
+        B: http_body::Body<Data = Bytes>,
+    {
+        if body::is_empty(&body) {
+            return Ok((asked.encoding(), Bytes::new()));
+        }
+        let content = asked.content.clone()?;
+        if content.is_none() && body.size_hint().lower() > 0 {
+            return Err(body::untyped());
+        }
+        let bytes = body::read(body, &self.parts().config.http).await?;
+        match content {
+            Some(encoding) => Ok((encoding, bytes)),
+            None if bytes.is_empty() => Ok((Encoding::Json, bytes)),
+            None => Err(body::untyped()),
+        }
+    }
+
+    /// Runs a call and answers it. The permit lives as long as the call.
+    async fn run(
+        &self,
+        asked: &Asked<'_>,
+        call: Call,
+        permit: Permit,
+    ) -> Result<Response<Body>, CallError> {
+        self.check_formats(asked, &call)?;
+        let owner = call.identity.user_id.clone();
+        match self.calls.call(call).await? {
+            Reply::Result(payload) => Ok(single(asked, StatusCode::OK, &Answer::Result(payload))),
+            Reply::Accepted => Ok(single(asked, StatusCode::ACCEPTED, &Answer::AsyncAck)),
+            Reply::Async(answers) => self.acknowledge(asked, owner, answers, permit).await,
+            Reply::Stream(answers) => Ok(self.open_stream(asked, answers, permit)),
+        }
+    }
+
+    /// Refuses what could not be answered before it runs.
+    fn check_formats(&self, asked: &Asked<'_>, call: &Call) -> Result<(), CallError> {
+        if asked.formats.suit_all() {
+            return Ok(());
+        }
+        let version = call.version.as_deref();
+        let (service, request_type) = (call.service.as_str(), call.request_type.as_str());
+        match self.calls.function(service, request_type, version) {
+            Some(spec) => asked.formats.check(spec.response_type),
+            // It will be refused for a better reason.
+            None => Ok(()),
+        }
+    }
+
+    fn open_stream(&self, asked: &Asked<'_>, answers: Answers, permit: Permit) -> Response<Body> {
+        // Only if the function has changed since `check_formats`.
+        let format = asked.formats.stream.unwrap_or(StreamFormat::Lines);
+        let body = StreamBody::new(
+            format,
+            asked.id.clone(),
+            Some(Answer::StreamAck),
+            Source::Call {
+                answers,
+                _permit: permit,
+            },
+            self.parts().config.http.sse_keep_alive,
+        );
+        body.into_response()
+    }
+}
+
+fn single(asked: &Asked<'_>, status: StatusCode, answer: &Answer) -> Response<Body> {
+    response::answer(&asked.id, asked.formats.for_errors(), status, answer)
+}
+
+fn bad_query(faults: &[Fault]) -> CallError {
+    let messages: Vec<&str> = faults.iter().map(|f| f.message.as_str()).collect();
+    let text = format!("the query is not valid: {}", messages.join("; "));
+    let faults = serde_json::to_value(faults).unwrap_or_default();
+    CallError::new(ErrorCode::InvalidArguments, text).with_detail("faults", faults)
+}

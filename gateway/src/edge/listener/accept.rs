@@ -1,0 +1,71 @@
+//! Accepts connections until the drain begins.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+
+use super::connection::Server;
+use crate::edge::service::CallService;
+
+/// Pause after the system had no descriptor or memory for another connection.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Returns when the drain has begun and all that had connected until then is taken in.
+pub(super) async fn run<S: CallService>(listener: TcpListener, server: &Arc<Server<S>>) {
+    let connections = server.edge().parts().capacity.connections.clone();
+    let drain = server.drain().clone();
+    let accept = async {
+        loop {
+            // Those who find no place wait in the system's queue.
+            let Ok(permit) = connections.clone().acquire_owned().await else {
+                return;
+            };
+            match listener.accept().await {
+                Ok((stream, _)) => serve(server, stream, permit),
+                Err(error) => pause(&error).await,
+            }
+        }
+    };
+    drain.run_until_cancelled(accept).await;
+    // Closing a listener resets whoever waits in its queue.
+    let Ok(listener) = listener.into_std() else {
+        return;
+    };
+    while let Ok(permit) = connections.clone().try_acquire_owned() {
+        let accepted = listener.accept();
+        let Ok(stream) = accepted.and_then(|(stream, _)| into_tokio(stream)) else {
+            return;
+        };
+        serve(server, stream, permit);
+    }
+}
+
+fn into_tokio(stream: std::net::TcpStream) -> io::Result<TcpStream> {
+    stream.set_nonblocking(true)?;
+    TcpStream::from_std(stream)
+}
+
+fn serve<S: CallService>(
+    server: &Arc<Server<S>>,
+    stream: TcpStream,
+    permit: tokio::sync::OwnedSemaphorePermit,
+) {
+    // Answers are written whole: waiting for more to send only delays them. A connection that
+    // refuses the option is about to fail anyway.
+    let _ = stream.set_nodelay(true);
+    server.serve(stream, permit);
+}
+
+async fn pause(error: &io::Error) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    // Those concern one client, who is gone.
+    if !matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | Interrupted
+    ) {
+        tracing::warn!(%error, "cannot accept connections now");
+        tokio::time::sleep(PAUSE).await;
+    }
+}
