@@ -21,7 +21,8 @@ pub(super) fn parse(service: &ServiceName, text: &str) -> Result<ServiceConfig, 
     }
 }
 
-fn not_served(spec: &FunctionSpec) -> Vec<Reason> {
+/// The fields of a function that this gateway would pass over.
+pub(super) fn not_served(spec: &FunctionSpec) -> Vec<Reason> {
     let fields = [
         ("permission_callback", spec.permission_callback.is_some()),
         ("before_execute", spec.before_execute.is_some()),
