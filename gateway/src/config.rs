@@ -16,6 +16,7 @@ mod kind;
 mod log;
 mod mistake;
 mod nats;
+mod phoenix;
 mod reader;
 mod registry;
 mod results;
@@ -39,6 +40,7 @@ pub use self::identity::IdentityOptions;
 pub use self::log::Log;
 pub use self::mistake::{Invalid, Mistake, Origin};
 pub use self::nats::{Nats, without_password};
+pub use self::phoenix::PhoenixOptions;
 pub use self::registry::RegistryOptions;
 pub use self::results::ResultOptions;
 pub use self::source::Environment;
@@ -76,6 +78,7 @@ macro_rules! sections {
 
 sections! {
     http: Http, "`[http]`";
+    phoenix: PhoenixOptions, "`[phoenix]`";
     admin: Admin, "`[admin]`";
     nats: Nats, "`[nats]`";
     gateway: Gateway, "`[gateway]`";

@@ -4,6 +4,7 @@
 //! listener   sockets: accept, serve, drain        capacity   how much at once
 //! http       requests: route, read, call, answer  identity   who asks
 //! service    what answers calls: the pipeline, or a script in tests
+//! phoenix    sockets, and how they hang on HTTP: sockets
 //! ```
 //!
 //! An edge knows encodings and clients; of functions it knows nothing that it need not.
@@ -16,6 +17,7 @@ pub mod identity;
 pub mod listener;
 pub mod phoenix;
 pub mod service;
+pub mod sockets;
 
 use std::sync::Arc;
 
@@ -34,12 +36,16 @@ pub async fn serve(
 ) -> Drained {
     let parts = http::Parts {
         results: shard.results.clone(),
+        page: shard.page.clone(),
         health: shard.health.clone(),
         config: shard.config.clone(),
         capacity: shard.capacity.clone(),
     };
     let id = shard.id;
-    let drained = listener::run(listener, http::Edge::new(shard, parts), drain).await;
+    let door = sockets::door(&shard, drain.clone());
+    let edge = http::Edge::new(shard, parts).with_sockets(door.clone());
+    let drained = listener::run(listener, edge, drain).await;
+    door.closed().await;
     match drained {
         Ok(drained) => {
             tracing::info!(

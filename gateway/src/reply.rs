@@ -2,6 +2,8 @@
 
 use std::task::{Context, Poll, ready};
 
+use std::fmt::Debug;
+
 use sluice_protocol::CallError;
 use sluice_protocol::payload::Payload;
 use sluice_protocol::response::Answer;
@@ -29,7 +31,28 @@ pub struct Answers {
     receiver: mpsc::Receiver<Answer>,
     cancel: Option<DropGuard>,
     ended: bool,
+    guard: Option<Box<dyn Guard>>,
 }
+
+impl Reply {
+    /// The same reply; what is still to come keeps `guard` until its final answer.
+    #[must_use]
+    pub fn holding(self, guard: impl Debug + Send + Sync + 'static) -> Self {
+        let hold = |mut answers: Answers| {
+            answers.guard = Some(Box::new(guard));
+            answers
+        };
+        match self {
+            Self::Accepted | Self::Result(_) => self,
+            Self::Async(answers) => Self::Async(hold(answers)),
+            Self::Stream(answers) => Self::Stream(hold(answers)),
+        }
+    }
+}
+
+/// Anything that is to be dropped with the answers.
+trait Guard: Debug + Send + Sync {}
+impl<T: Debug + Send + Sync> Guard for T {}
 
 impl Answers {
     /// Answers that `receiver` yields; `cancel` is triggered when the reader goes away.
@@ -39,6 +62,7 @@ impl Answers {
             receiver,
             cancel: Some(cancel.drop_guard()),
             ended: false,
+            guard: None,
         }
     }
 
@@ -64,6 +88,7 @@ impl Answers {
         if self.ended {
             // Nothing is left to cancel.
             self.cancel.take().map(DropGuard::disarm);
+            self.guard = None;
         }
         Poll::Ready(Some(answer))
     }

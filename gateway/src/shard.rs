@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::Config;
+use crate::dev::page::Page;
 use crate::edge::capacity::Capacity;
 use crate::health::Health;
 use crate::pipeline::Pipeline;
@@ -17,6 +18,8 @@ pub struct Shard {
     pub pipeline: Pipeline,
     /// Results of async calls, shared by all shards.
     pub results: Arc<dyn ResultStore>,
+    /// The page of `sluice dev`; none elsewhere.
+    pub page: Option<Arc<Page>>,
     /// Whether the gateway is alive and ready, shared by all shards.
     pub health: Arc<Health>,
     /// How much is taken at once, shared by all shards.

@@ -47,6 +47,8 @@ fn dev_config(options: &DevOptions, broker: SocketAddr) -> Config {
     let mut config = Config::default();
     config.http.listen = options.http;
     config.http.cors_origins = vec!["*".to_owned()];
+    config.phoenix.check_origin = vec!["*".to_owned()];
+    config.phoenix.drain_spread = std::time::Duration::ZERO;
     config.admin.listen = options.admin;
     config.nats.url = format!("nats://{broker}");
     config.registry.open = true;
@@ -58,7 +60,7 @@ fn dev_config(options: &DevOptions, broker: SocketAddr) -> Config {
 
 pub(super) async fn run(options: DevOptions, announce: impl Fn(&str)) -> Result<(), AppError> {
     let broker = start_broker(options.nats).await?;
-    let gateway = Running::start(dev_config(&options, broker.addr())).await?;
+    let gateway = Running::start_dev(dev_config(&options, broker.addr())).await?;
     announce(&format!("http listening on http://{}", gateway.http));
     announce(&format!("admin listening on http://{}", gateway.admin));
     announce(&format!("nats listening on nats://{}", broker.addr()));
@@ -102,6 +104,8 @@ async fn start_demo(url: &str) -> Result<sluice_worker::Worker, AppError> {
 fn what_to_try(http: SocketAddr, nats: SocketAddr) -> String {
     format!(
         "
+the page:
+  http://{http}/
 try:
   curl -s http://{http}/api/demo/add -H 'Content-Type: application/json' -d '{{\"a\": 1, \"b\": 2}}'
   curl -sN http://{http}/api/demo/count -H 'Content-Type: application/json' \\

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::shards::{Shards, Shared};
 use crate::admin;
 use crate::config::Config;
+use crate::dev::page::Page;
 use crate::dispatch::Clock;
 use crate::dispatch::nats::{self, ConnectError};
 use crate::edge::capacity::Capacity;
@@ -85,7 +86,16 @@ pub(super) struct Running {
 }
 
 impl Running {
-    pub(super) async fn start(mut config: Config) -> Result<Self, AppError> {
+    pub(super) async fn start(config: Config) -> Result<Self, AppError> {
+        Self::start_with(config, false).await
+    }
+
+    /// With the page of `sluice dev`.
+    pub(super) async fn start_dev(config: Config) -> Result<Self, AppError> {
+        Self::start_with(config, true).await
+    }
+
+    async fn start_with(mut config: Config, page: bool) -> Result<Self, AppError> {
         if config.gateway.id.is_empty() {
             config.gateway.id = format!("{:012x}", rand::random::<u64>() >> 16);
         }
@@ -125,6 +135,7 @@ impl Running {
                 config.dispatch.sticky_max_keys,
             )),
             results: Arc::new(MemoryResults::new(&config.results)),
+            page: page.then(|| Arc::new(Page::new(registry.clone()))),
             health: health.clone(),
             capacity: Arc::new(Capacity::new(&config)),
             config: config.clone(),
@@ -165,7 +176,7 @@ async fn start_registry(
         functions: config.functions.clone(),
     })?;
     let name = format!("sluice-gateway {} registry", config.gateway.id);
-    let connection = nats::connect(&config.nats, &name).await?;
+    let connection = nats::connect(&config.nats, &name, nats::REGISTRY_QUEUE).await?;
     let (health, stop) = (health.clone(), stop.clone());
     tokio::spawn(async move {
         let followed = follower

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::AppError;
 use crate::config::Config;
+use crate::dev::page::Page;
 use crate::dispatch::inbox::Inbox;
 use crate::dispatch::nats::{self, NatsBroker};
 use crate::dispatch::{Clock, Dispatcher, Link};
@@ -30,6 +31,7 @@ pub(super) struct Shared {
     pub(super) registry: Arc<Registry>,
     pub(super) sticky: Arc<dyn StickyStore>,
     pub(super) results: Arc<dyn ResultStore>,
+    pub(super) page: Option<Arc<Page>>,
     pub(super) health: Arc<Health>,
     pub(super) capacity: Arc<Capacity>,
     pub(super) config: Arc<Config>,
@@ -120,7 +122,7 @@ async fn connect(
 ) -> Result<Arc<NatsBroker>, AppError> {
     let gateway = &shared.config.gateway.id;
     let name = format!("sluice-gateway {gateway} shard {id}");
-    let connection = nats::connect(&shared.config.nats, &name).await?;
+    let connection = nats::connect(&shared.config.nats, &name, nats::REPLY_QUEUE).await?;
     let health = shared.health.register_shard();
     let mut state = connection.state.clone();
     tokio::spawn(stop.clone().run_until_cancelled_owned(async move {
@@ -149,6 +151,7 @@ fn shard(id: usize, shared: &Shared, broker: Arc<NatsBroker>) -> Arc<Shard> {
         id,
         pipeline: Pipeline::new(shared.registry.clone(), dispatcher, &shared.config),
         results: shared.results.clone(),
+        page: shared.page.clone(),
         health: shared.health.clone(),
         capacity: shared.capacity.clone(),
         config: shared.config.clone(),

@@ -117,7 +117,8 @@ fn every_option_can_come_from_the_environment() {
                 _ if is_path => file.clone(),
                 "secrets" => "users=0123456789abcdef".to_owned(),
                 "services" => "users".to_owned(),
-                "cors_origins" => "*".to_owned(),
+                "cors_origins" | "check_origin" => "*".to_owned(),
+                "topics" => "rpc:* call reply".to_owned(),
                 "id" => "gateway-1".to_owned(),
                 _ => default.trim_matches('"').to_owned(),
             };
@@ -203,7 +204,7 @@ fn each_mistake_in_a_file() {
     for (config, expected) in [
         (
             "htpp.listen = 1",
-            "sluice.toml:1: htpp: unknown section (did you mean http?); there are http, admin, nats, gateway, registry, identity, dispatch, results, log, function",
+            "sluice.toml:1: htpp: unknown section (did you mean http?); there are http, phoenix, admin, nats, gateway, registry, identity, dispatch, results, log, function",
         ),
         (
             "listen = 1",

@@ -40,11 +40,21 @@ pub struct Connection {
     pub state: watch::Receiver<BrokerState>,
 }
 
+/// Messages that may wait to be read, for replies: many and small, and a full queue drops them.
+pub const REPLY_QUEUE: usize = 256 * 1024;
+/// The same for registry messages: few, and some of them large.
+pub const REGISTRY_QUEUE: usize = 8 * 1024;
+
 /// Connects, and reconnects for ever; returns at once, also when no broker is there yet.
+/// `queue` is how many messages may wait on a subscription.
 ///
 /// # Errors
 /// When the options can never work.
-pub async fn connect(config: &NatsConfig, name: &str) -> Result<Connection, ConnectError> {
+pub async fn connect(
+    config: &NatsConfig,
+    name: &str,
+    queue: usize,
+) -> Result<Connection, ConnectError> {
     let (sender, state) = watch::channel(BrokerState::default());
     let on_event = move |event: Event| {
         match &event {
@@ -63,8 +73,7 @@ pub async fn connect(config: &NatsConfig, name: &str) -> Result<Connection, Conn
         .retry_on_initial_connect()
         .max_reconnects(None)
         .event_callback(on_event)
-        // Replies are many and small; a full channel would drop them as a slow consumer.
-        .subscription_capacity(256 * 1024)
+        .subscription_capacity(queue)
         .reconnect_delay_callback(reconnect_delay);
     if let (Some(user), Some(password)) = (&config.user, &config.password) {
         options = options.user_and_password(user.clone(), password.clone());

@@ -131,6 +131,7 @@ impl Rig {
         let health = Arc::new(Health::default());
         let capacity = Arc::new(Capacity::new(&config));
         let parts = Parts {
+            page: None,
             results: Arc::new(MemoryResults::new(&config.results)),
             health: health.clone(),
             config: Arc::new(config),

@@ -31,7 +31,7 @@ mod tests;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_LENGTH, HeaderName};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 use http::request::Parts as Head;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
@@ -47,7 +47,9 @@ use self::negotiate::Formats;
 use self::route::Route;
 use super::capacity::Capacity;
 use super::service::CallService;
+use super::sockets::Door;
 use crate::config::Config;
+use crate::dev::page::Page;
 use crate::health::Health;
 use crate::results::ResultStore;
 
@@ -56,6 +58,8 @@ use crate::results::ResultStore;
 pub struct Parts {
     /// Results of async calls.
     pub results: Arc<dyn ResultStore>,
+    /// The page of `sluice dev`.
+    pub page: Option<Arc<Page>>,
     /// What health checks report.
     pub health: Arc<Health>,
     /// The configuration.
@@ -69,6 +73,7 @@ pub struct Parts {
 pub struct Edge<S> {
     calls: Arc<S>,
     parts: Parts,
+    sockets: Option<Arc<dyn Door>>,
     cors: Cors,
     /// Followers of async calls, and whatever else outlives its request.
     pub(super) tasks: TaskTracker,
@@ -119,9 +124,17 @@ impl<S: CallService> Edge<S> {
             calls,
             cors: Cors::new(&parts.config.http.cors_origins),
             parts,
+            sockets: None,
             tasks: TaskTracker::new(),
             force: CancellationToken::new(),
         }
+    }
+
+    /// The same edge, with one path for sockets.
+    #[must_use]
+    pub fn with_sockets(mut self, door: Arc<dyn Door>) -> Self {
+        self.sockets = Some(door);
+        self
     }
 
     pub(super) fn parts(&self) -> &Parts {
@@ -134,6 +147,12 @@ impl<S: CallService> Edge<S> {
         B: http_body::Body<Data = Bytes>,
     {
         let (head, body) = request.into_parts();
+        if let Some(door) = self.sockets.as_ref().filter(|d| d.serves(head.uri.path())) {
+            return door.open(Request::from_parts(head, ())).map(Body::whole);
+        }
+        if let Some(file) = self.page(&head).await {
+            return file;
+        }
         let (id, invalid_id) = match fields::request_id(&head.headers) {
             Ok(id) => (id.unwrap_or_else(fields::new_request_id), None),
             Err(error) => (fields::new_request_id(), Some(error)),
@@ -152,6 +171,21 @@ impl<S: CallService> Edge<S> {
             leave_head(&mut response);
         }
         response
+    }
+
+    /// A file of the page of `sluice dev`, if that is what is asked for.
+    async fn page(&self, head: &Head) -> Option<Response<Body>> {
+        let page = self
+            .parts
+            .page
+            .as_ref()
+            .filter(|_| head.method == Method::GET)?;
+        let (media_type, content) = page.get(head.uri.path()).await?;
+        let mut response = Response::new(Body::whole(content));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Some(response)
     }
 
     async fn route<B>(&self, asked: &mut Asked<'_>, body: B) -> Result<Response<Body>, CallError>

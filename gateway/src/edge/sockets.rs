@@ -1,0 +1,88 @@
+//! How sockets hang on the HTTP edge: one path is theirs, the rest is not.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use http::{Request, Response, StatusCode};
+use sluice_protocol::CallError;
+use tokio_util::sync::CancellationToken;
+
+use super::phoenix::{self, Claims, Drain, Sockets};
+use crate::pipeline::Call;
+use crate::reply::Reply;
+use crate::shard::Shard;
+
+/// Takes requests that want to become sockets.
+pub trait Door: Debug + Send + Sync {
+    /// Whether requests to `path` are for it.
+    fn serves(&self, path: &str) -> bool;
+
+    /// Answers one: 101 and a socket in a task of its own, or why not, as text.
+    fn open(&self, request: Request<()>) -> Response<String>;
+
+    /// Resolves when all sockets are closed, after the drain has begun.
+    fn closed(&self) -> BoxFuture<'static, ()>;
+}
+
+/// The calls of sockets: into the same pipeline as all others, and under the same cap.
+#[derive(Debug, Clone)]
+struct SocketCalls(Arc<Shard>);
+
+impl phoenix::CallService for SocketCalls {
+    async fn call(&self, call: Call) -> Result<Reply, CallError> {
+        let permit = self.0.capacity.enter()?;
+        Ok(self.0.pipeline.run(call).await?.holding(permit))
+    }
+}
+
+#[derive(Debug)]
+struct PhoenixDoor {
+    sockets: Sockets<SocketCalls, Claims>,
+    shard: Arc<Shard>,
+}
+
+/// The sockets of a shard; they close when `drain` is triggered.
+pub(super) fn door(shard: &Arc<Shard>, drain: CancellationToken) -> Arc<dyn Door> {
+    let config = &shard.config;
+    let drain = Drain {
+        token: drain,
+        spread: config
+            .phoenix
+            .drain_spread
+            .min(config.gateway.drain_timeout),
+        timeout: config.gateway.drain_timeout,
+    };
+    let claims = Claims {
+        trusted: config.identity.trust_client_identity,
+    };
+    let calls = SocketCalls(shard.clone());
+    let sockets = Sockets::new(config.phoenix.options(), calls, claims, drain);
+    Arc::new(PhoenixDoor {
+        sockets,
+        shard: shard.clone(),
+    })
+}
+
+impl Door for PhoenixDoor {
+    fn serves(&self, path: &str) -> bool {
+        self.sockets.serves(path)
+    }
+
+    fn open(&self, mut request: Request<()>) -> Response<String> {
+        // The connection gives its own permit back when it is handed over.
+        match self.shard.capacity.connections.clone().try_acquire_owned() {
+            Ok(permit) => self.sockets.upgrade(&mut request, permit),
+            Err(_) => {
+                let text = "the gateway has as many connections as it takes; try again later";
+                let mut response = Response::new(text.to_owned());
+                *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+                response
+            }
+        }
+    }
+
+    fn closed(&self) -> BoxFuture<'static, ()> {
+        Box::pin(self.sockets.closed())
+    }
+}
