@@ -224,7 +224,7 @@ fn each_mistake_in_a_file() {
         ),
         (
             "[http]\nmax_in_flight = 5",
-            "sluice.toml:2: http.max_in_flight: unknown option; it belongs to [gateway]",
+            "sluice.toml:2: http.max_in_flight: unknown option; it belongs to [phoenix] or [gateway]",
         ),
         (
             "[log]\ncolour = true",

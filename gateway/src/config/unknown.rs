@@ -60,13 +60,14 @@ fn unknown_section(name: &str, sections: &[SectionInfo]) -> String {
     )
 }
 
-fn section_of<'s>(option: &str, sections: &'s [SectionInfo]) -> Option<&'s str> {
-    let has = |s: &&SectionInfo| {
-        s.options
-            .iter()
-            .any(|o| o.file_names().any(|n| n == option))
-    };
-    sections.iter().find(has).map(|s| s.name)
+fn section_of(name: &str, sections: &[SectionInfo]) -> Option<String> {
+    let has = |s: &&SectionInfo| s.options.iter().any(|o| o.file_names().any(|n| n == name));
+    let found: Vec<String> = sections
+        .iter()
+        .filter(has)
+        .map(|s| format!("[{}]", s.name))
+        .collect();
+    (!found.is_empty()).then(|| found.join(" or "))
 }
 
 fn section_mistakes(
@@ -88,7 +89,7 @@ fn section_mistakes(
         }
         let near = closest(name, known.iter().map(String::as_str));
         let message = match (near, section_of(name, sections)) {
-            (_, Some(other)) => format!("unknown option; it belongs to [{other}]"),
+            (_, Some(other)) => format!("unknown option; it belongs to {other}"),
             (Some(near), None) => format!("unknown option (did you mean {near}?)"),
             (None, None) => format!(
                 "unknown option; [{}] has {}",
