@@ -208,7 +208,7 @@ fn each_mistake_in_a_file() {
         ),
         (
             "listen = 1",
-            "sluice.toml:1: listen: is an option of [http]: move it below that header",
+            "sluice.toml:1: listen: is an option of [http] or [admin]: move it below that header",
         ),
         (
             "http = 5",

@@ -49,7 +49,7 @@ fn file_mistakes(file: File<'_>, sections: &[SectionInfo]) -> Vec<Mistake> {
 
 fn unknown_section(name: &str, sections: &[SectionInfo]) -> String {
     if let Some(section) = section_of(name, sections) {
-        return format!("is an option of [{section}]: move it below that header");
+        return format!("is an option of {section}: move it below that header");
     }
     let names = sections.iter().map(|s| s.name).chain([function::KEY]);
     let all: Vec<&str> = names.clone().collect();

@@ -11,7 +11,7 @@ async function refresh() {
     const response = await fetch("/dev/functions");
     const { services } = await response.json();
     const all = services.flatMap((s) => s.functions.map((f) => ({ service: s.service, ...f })));
-    $("status").textContent = `${all.length} functions of ${services.length} services`;
+    $("status").textContent = `${plural(all.length, "function")} of ${plural(services.length, "service")}`;
     if (JSON.stringify(all) !== JSON.stringify(state.functions)) {
       state.functions = all;
       list();
@@ -57,6 +57,8 @@ function pick(f) {
   const types = Object.entries(f.spec?.arg_types ?? {});
   $("fields").replaceChildren(...types.map(([name, type]) => field(name, type)));
   fill();
+  // On a phone the form stands below the list.
+  if (matchMedia("(max-width: 46rem)").matches) $("call").scrollIntoView({ behavior: "smooth" });
 }
 
 function field(name, type) {
