@@ -223,6 +223,15 @@ fn number(digits: &[u8]) -> Result<usize, Refusal> {
     })
 }
 
+/// As in NATS, a number too long to be one is none, and the subscription ends at once. Clients use
+/// it to go on reading what was sent before (`Subscriber::unsubscribe_after(u64::MAX)`).
+fn max_messages(digits: &[u8]) -> Result<u64, Refusal> {
+    if digits.len() > 9 && digits.iter().all(u8::is_ascii_digit) {
+        return Ok(0);
+    }
+    Ok(number(digits)? as u64)
+}
+
 /// `subject [reply] [header_len] total_len`, and the total.
 fn publish_args(args: &[u8], has_headers: bool) -> Result<(Publish<'_>, usize), Refusal> {
     let (args, count) = split_args::<4>(args)?;
@@ -272,7 +281,7 @@ fn unsubscribe(args: &[u8]) -> Result<Op<'_>, Refusal> {
         ([sid, _], 1) => Ok(Op::Unsubscribe { sid, max: 0 }),
         ([sid, max], 2) => Ok(Op::Unsubscribe {
             sid,
-            max: number(max)? as u64,
+            max: max_messages(max)?,
         }),
         _ => Err(Refusal::Malformed),
     }

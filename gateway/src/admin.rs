@@ -1,12 +1,14 @@
 //! The operator's port.
 
+pub mod listing;
+
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -44,15 +46,25 @@ fn json(status: StatusCode, body: &impl serde::Serialize) -> Response {
 }
 
 async fn services(State(parts): State<Parts>) -> Response {
-    json(StatusCode::OK, &parts.registry.describe().await)
+    match parts.registry.services().await {
+        Ok(status) => json(StatusCode::OK, &listing::Listing::from(status)),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response(),
+    }
 }
 
 async fn ready(State(parts): State<Parts>) -> Response {
     let health = &parts.health;
-    let status = if health.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    json(status, &serde_json::json!({
-        "ready": health.is_ready(),
-        "draining": health.is_draining(),
-        "broker_connected": health.broker_connected(),
-    }))
+    let status = if health.is_ready() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    json(
+        status,
+        &serde_json::json!({
+            "ready": health.is_ready(),
+            "draining": health.is_draining(),
+            "broker_connected": health.broker_connected(),
+        }),
+    )
 }

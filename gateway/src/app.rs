@@ -17,7 +17,9 @@ use crate::config::Config;
 /// When it cannot start.
 pub fn run_serve(config: Config, announce: impl Fn(&str)) -> Result<(), AppError> {
     // Shards have threads of their own; what is left is small.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(serve::run(config, announce))
 }
 
@@ -26,7 +28,9 @@ pub fn run_serve(config: Config, announce: impl Fn(&str)) -> Result<(), AppError
 /// # Errors
 /// When a part cannot start.
 pub fn run_dev(options: DevOptions, announce: impl Fn(&str)) -> Result<(), AppError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(dev::run(options, announce))
 }
 
@@ -35,6 +39,8 @@ pub fn run_dev(options: DevOptions, announce: impl Fn(&str)) -> Result<(), AppEr
 /// # Errors
 /// When its port cannot be bound.
 pub fn run_broker(address: SocketAddr, announce: impl Fn(&str)) -> Result<(), AppError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(dev::run_broker(address, announce))
 }

@@ -14,6 +14,7 @@ mod fake;
 pub mod http;
 pub mod identity;
 pub mod listener;
+pub mod phoenix;
 pub mod service;
 
 use std::sync::Arc;

@@ -25,9 +25,11 @@ mod format;
 mod keys;
 mod lookup;
 mod object;
+mod options;
 mod path;
 mod pattern;
 mod print;
+mod rule;
 mod spec;
 mod value;
 mod walk;
@@ -228,10 +230,11 @@ impl CheckedArgs {
     }
 }
 
-/// Checks `args` against `types` and fills in what is absent: its `default_value`, or null for
-/// `allow_nil`. Without types, only that `args` is one well-formed object without duplicate keys.
+/// Checks `args` against `types` and fills in the `default_value` of what is absent. Without
+/// types, only that `args` is one well-formed object without duplicate keys.
 ///
-/// Bytes that need nothing filled in are passed on as they came, numbers digit for digit.
+/// Bytes are passed on as they came, numbers digit for digit, defaults behind them. What may be
+/// null and is absent stays absent: a function that tells the two apart can do so.
 ///
 /// # Errors
 /// Every fault at once, up to [`MAX_FAULTS`].
@@ -294,13 +297,13 @@ impl ArgSpec {
         }
     }
 
-    /// What stands in for the argument when it is absent; `None`: it must be there.
+    /// What stands in for the argument when it is absent.
     fn stand_in(&self) -> Option<&Value> {
-        match &self.default_value {
-            Some(value) if !value.is_null() => Some(value),
-            _ if self.allow_nil => Some(&Value::Null),
-            _ => None,
-        }
+        self.default_value.as_ref().filter(|v| !v.is_null())
+    }
+
+    fn may_be_absent(&self) -> bool {
+        self.allow_nil || self.stand_in().is_some()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a worker registers of a function, and every check of it.
 
 mod config;
+mod fields;
 mod print;
 mod read;
 mod route;

@@ -119,7 +119,7 @@ impl Payload {
                 .map_err(|e| malformed(self.encoding, e)),
             Encoding::MessagePack => {
                 let mut rest: &[u8] = &self.bytes;
-                rmpv::decode::read_value_with_max_depth(&mut rest, MAX_DEPTH)
+                rmpv::decode::read_value_with_max_depth(&mut rest, RMPV_DEPTH)
                     .map_err(|e| malformed(self.encoding, e))?;
                 if rest.is_empty() {
                     Ok(())
@@ -133,6 +133,9 @@ impl Payload {
 
 /// Values nested deeper than this are refused, in both encodings.
 pub const MAX_DEPTH: usize = 96;
+
+/// [`MAX_DEPTH`] as `rmpv` counts: two for each list or map, and up to three for a string in it.
+pub(crate) const RMPV_DEPTH: usize = 2 * MAX_DEPTH + 3;
 
 fn malformed(encoding: Encoding, reason: impl std::fmt::Display) -> TranscodeError {
     TranscodeError::Malformed {
@@ -150,7 +153,7 @@ fn json_to_msgpack(bytes: &[u8]) -> Result<Payload, TranscodeError> {
 
 fn msgpack_to_json(bytes: &[u8]) -> Result<Payload, TranscodeError> {
     let mut rest = bytes;
-    let value = rmpv::decode::read_value_with_max_depth(&mut rest, MAX_DEPTH)
+    let value = rmpv::decode::read_value_with_max_depth(&mut rest, RMPV_DEPTH)
         .map_err(|e| malformed(Encoding::MessagePack, e))?;
     if !rest.is_empty() {
         return Err(malformed(Encoding::MessagePack, "bytes follow the value"));

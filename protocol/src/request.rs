@@ -231,7 +231,7 @@ impl Fields<'_> {
 /// Cuts the value of `args` out of a MessagePack map: the map without it, and its bytes.
 fn split_message_pack(body: &Bytes) -> Result<(Vec<u8>, Option<Bytes>), String> {
     use rmpv::{Value, decode::read_value_with_max_depth, encode::write_value};
-    const DEPTH: usize = crate::payload::MAX_DEPTH;
+    const DEPTH: usize = crate::payload::RMPV_DEPTH;
     let mut rest: &[u8] = body;
     let count = read_map_len(&mut rest).ok_or("a map was expected")?;
     let mut envelope = Vec::new();

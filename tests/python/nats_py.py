@@ -47,7 +47,7 @@ async def service_tools_list_our_workers(client):
 
 async def a_service_of_nats_py_works_through_the_broker(client, url):
     service = await nats.micro.add_service(client, name="py", version="1.0.0")
-    group = service.add_group("py", queue_group="q")
+    group = service.add_group(name="py", queue_group="q")
 
     async def double(request):
         await request.respond(str(int(request.data) * 2).encode())

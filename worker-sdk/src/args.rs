@@ -1,15 +1,21 @@
-//! What args a function takes: derived from a Rust type, or told by hand.
+//! What args a function takes: told by hand here, derived from a Rust type in [`schema`].
 //!
-//! All that knows about kinds of arguments stands in this file.
+//! All that knows about kinds of arguments stands in these two files.
 
-use schemars::{JsonSchema, generate::SchemaSettings};
-use serde_json::{Map, Value};
-use sluice_protocol::argument::{ArgKind, ArgSpec, ArgTypes};
+mod schema;
 
-/// Most bytes of a string whose type names no limit of its own.
+use serde_json::Value;
+use sluice_protocol::argument::{ArgKind, ArgSpec, ArgTypes, Items, MapRule, Pattern};
+
+pub(crate) use self::schema::derive;
+
+/// Most bytes of a string whose type names no limit of its own; what a request may have in all is
+/// a matter of the gateway.
 ///
-/// `#[schemars(length(max = n))]` on a field sets one, of n characters.
+/// `#[schemars(length(max = n))]` on a field sets a limit, of n characters.
 pub const DEFAULT_STRING_BYTES: usize = 1024 * 1024;
+/// Most items of a list, or entries of a map, whose type names no limit of its own.
+pub const DEFAULT_LIST_ITEMS: usize = 65_536;
 
 /// One argument, told by hand: for handlers whose args are a plain `serde_json::Value`.
 ///
@@ -19,244 +25,175 @@ pub const DEFAULT_STRING_BYTES: usize = 1024 * 1024;
 ///
 /// let search = Function::sync("search", async |args: Value| args["text"].clone()).args([
 ///     ("text", Arg::string().max_bytes(200)),
-///     ("limit", Arg::num().default(json!(10))),
-///     ("filter", Arg::any().optional()),
+///     ("limit", Arg::integer_between(1, 100).default(json!(10))),
+///     ("tags", Arg::list_of(Arg::string()).max_items(8).optional()),
+///     ("order", Arg::one_of(["newest", "oldest"]).optional()),
 /// ]);
 /// # let _ = search;
 /// ```
 #[derive(Debug, Clone)]
 #[must_use]
-pub struct Arg(ArgSpec);
+pub struct Arg {
+    spec: ArgSpec,
+    mistake: Option<String>,
+}
 
 impl Arg {
-    fn of(kind: ArgKind) -> Self {
-        Self(ArgSpec {
-            kind,
-            allow_nil: false,
-            default_value: None,
-        })
+    /// A kind of argument, as the protocol has it.
+    pub fn kind(kind: ArgKind) -> Self {
+        Self {
+            spec: ArgSpec::new(kind),
+            mistake: None,
+        }
     }
 
     /// A string of at most [`DEFAULT_STRING_BYTES`].
     pub fn string() -> Self {
-        Self::of(ArgKind::String {
+        Self::kind(ArgKind::String {
             max_bytes: DEFAULT_STRING_BYTES,
+        })
+    }
+
+    /// A string that this regular expression describes as a whole.
+    pub fn pattern(expression: &str) -> Self {
+        match Pattern::new(expression) {
+            Ok(pattern) => Self::kind(ArgKind::Pattern {
+                max_bytes: DEFAULT_STRING_BYTES,
+                pattern,
+            }),
+            Err(fault) => Self {
+                mistake: Some(format!("pattern {expression:?} {fault}")),
+                ..Self::string()
+            },
+        }
+    }
+
+    /// One of these strings.
+    pub fn one_of<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::kind(ArgKind::Enum {
+            values: values.into_iter().map(str::to_owned).collect(),
         })
     }
 
     /// Any number.
     pub fn num() -> Self {
-        Self::of(ArgKind::Num)
+        Self::kind(ArgKind::Num)
+    }
+
+    /// A number within these bounds, both inclusive.
+    pub fn num_between(min: f64, max: f64) -> Self {
+        let (min, max) = (Some(min), Some(max));
+        Self::kind(ArgKind::NumBetween { min, max })
+    }
+
+    /// A whole number of 64 bits.
+    pub fn integer() -> Self {
+        let (min, max) = (None, None);
+        Self::kind(ArgKind::Integer { min, max })
+    }
+
+    /// A whole number within these bounds, both inclusive.
+    pub fn integer_between(min: i64, max: i64) -> Self {
+        let (min, max) = (Some(min), Some(max));
+        Self::kind(ArgKind::Integer { min, max })
     }
 
     /// True or false.
     pub fn boolean() -> Self {
-        Self::of(ArgKind::Boolean)
+        Self::kind(ArgKind::Boolean)
+    }
+
+    /// A UUID.
+    pub fn uuid() -> Self {
+        Self::kind(ArgKind::Uuid)
+    }
+
+    /// A date and time with offset (ISO 8601).
+    pub fn datetime() -> Self {
+        Self::kind(ArgKind::Datetime)
+    }
+
+    /// A date and time without offset (ISO 8601).
+    pub fn naive_datetime() -> Self {
+        Self::kind(ArgKind::NaiveDatetime)
+    }
+
+    /// A list of at most [`DEFAULT_LIST_ITEMS`] such items.
+    pub fn list_of(item: Arg) -> Self {
+        Self {
+            mistake: item.mistake,
+            ..Self::kind(ArgKind::List {
+                items: Items::Of(Box::new(item.spec)),
+                max_items: DEFAULT_LIST_ITEMS,
+            })
+        }
+    }
+
+    /// An object of any keys and values, of at most [`DEFAULT_LIST_ITEMS`] entries.
+    pub fn map() -> Self {
+        Self::kind(ArgKind::Map(MapRule::free(DEFAULT_LIST_ITEMS)))
+    }
+
+    /// An object of these fields and no others.
+    pub fn object<'a>(fields: impl IntoIterator<Item = (&'a str, Arg)>) -> Self {
+        let (fields, mistake) = types(fields);
+        Self {
+            mistake,
+            ..Self::kind(ArgKind::Object { fields })
+        }
     }
 
     /// Anything but null.
     pub fn any() -> Self {
-        Self::of(ArgKind::Any)
-    }
-
-    /// A kind of argument of the protocol that has no function of its own here.
-    pub fn kind(kind: ArgKind) -> Self {
-        Self::of(kind)
+        Self::kind(ArgKind::Any)
     }
 
     /// Most bytes of a string; means nothing for other kinds.
     pub fn max_bytes(mut self, max: usize) -> Self {
-        if let ArgKind::String { max_bytes } = &mut self.0.kind {
+        if let ArgKind::String { max_bytes } | ArgKind::Pattern { max_bytes, .. } =
+            &mut self.spec.kind
+        {
             *max_bytes = max;
+        }
+        self
+    }
+
+    /// Most items of a list or map; means nothing for other kinds.
+    pub fn max_items(mut self, max: usize) -> Self {
+        match &mut self.spec.kind {
+            ArgKind::List { max_items, .. } => *max_items = max,
+            ArgKind::Map(rule) => rule.max_items = max,
+            _ => {}
         }
         self
     }
 
     /// It may be absent or null.
     pub fn optional(mut self) -> Self {
-        self.0.allow_nil = true;
+        self.spec.allow_nil = true;
         self
     }
 
-    /// What stands in when it is absent.
+    /// What stands in when it is absent; for args themselves, not for fields within them.
     pub fn default(mut self, value: Value) -> Self {
-        self.0.default_value = Some(value);
+        self.spec.default_value = Some(value);
         self
     }
-
-    pub(crate) fn into_spec(self) -> ArgSpec {
-        self.0
-    }
 }
 
-/// The args of `T` as its JSON Schema tells them; `None` where `T` is not an object of known
-/// fields (a `Value`, a map, an enum): then the handler's own decoding is the only check.
-pub(crate) fn derive<T: JsonSchema>() -> Option<ArgTypes> {
-    let mut settings = SchemaSettings::draft2020_12().for_deserialize();
-    settings.inline_subschemas = true;
-    let schema = settings.into_generator().into_root_schema_for::<T>();
-    let schema = schema.as_object()?;
-    let open = schema
-        .get("additionalProperties")
-        .is_some_and(|more| more != &Value::Bool(false));
-    let composed = ["oneOf", "anyOf", "allOf", "$ref", "patternProperties"]
-        .iter()
-        .any(|key| schema.contains_key(*key));
-    if open || composed || schema.get("type").and_then(Value::as_str) != Some("object") {
-        return None;
-    }
-    let required: Vec<&str> = schema
-        .get("required")
-        .and_then(Value::as_array)
-        .map(|names| names.iter().filter_map(Value::as_str).collect())
-        .unwrap_or_default();
-    let none = Map::new();
-    let fields = schema
-        .get("properties")
-        .and_then(Value::as_object)
-        .unwrap_or(&none);
-    Some(ArgTypes(
-        fields
-            .iter()
-            .map(|(name, field)| {
-                let spec = field_spec(field, required.contains(&name.as_str()));
-                (name.clone(), spec)
-            })
-            .collect(),
-    ))
-}
-
-fn field_spec(field: &Value, required: bool) -> ArgSpec {
-    let default_value = field.get("default").filter(|d| !d.is_null()).cloned();
-    ArgSpec {
-        kind: field_kind(field),
-        // A field with a default that nobody can tell must be left to the handler.
-        allow_nil: takes_null(field) || (!required && default_value.is_none()),
-        default_value,
-    }
-}
-
-fn takes_null(field: &Value) -> bool {
-    let is_null = |kind: &Value| kind == "null";
-    let in_types = field["type"]
-        .as_array()
-        .is_some_and(|t| t.iter().any(is_null));
-    let in_choices = ["anyOf", "oneOf"].iter().any(|key| {
-        let choices = field[key].as_array();
-        choices.is_some_and(|c| c.iter().any(|choice| is_null(&choice["type"])))
-    });
-    in_types || in_choices
-}
-
-/// The one type besides null that a field has, if it has one.
-fn sole_type(field: &Value) -> Option<&str> {
-    match &field["type"] {
-        Value::String(kind) => Some(kind),
-        Value::Array(kinds) => {
-            let mut others = kinds
-                .iter()
-                .filter_map(Value::as_str)
-                .filter(|k| *k != "null");
-            let first = others.next()?;
-            others.next().is_none().then_some(first)
-        }
-        _ => None,
-    }
-}
-
-fn field_kind(field: &Value) -> ArgKind {
-    match sole_type(field) {
-        Some("string") => ArgKind::String {
-            max_bytes: string_bytes(field),
-        },
-        Some("integer" | "number") => ArgKind::Num,
-        Some("boolean") => ArgKind::Boolean,
-        _ => ArgKind::Any,
-    }
-}
-
-/// `maxLength` counts characters, of at most four bytes each.
-fn string_bytes(field: &Value) -> usize {
-    field["maxLength"]
-        .as_u64()
-        .and_then(|chars| usize::try_from(chars).ok())
-        .map_or(DEFAULT_STRING_BYTES, |chars| chars.saturating_mul(4))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde::{Deserialize, Serialize};
-    use serde_json::json;
-    use std::collections::BTreeMap;
-
-    #[derive(Deserialize, JsonSchema)]
-    #[expect(dead_code, reason = "only its schema matters")]
-    struct Everything {
-        name: String,
-        #[schemars(length(max = 10))]
-        short: String,
-        age: u8,
-        ratio: Option<f64>,
-        ok: bool,
-        #[serde(default = "ten")]
-        limit: u32,
-        #[serde(default, skip_serializing)]
-        secret_default: Untold,
-        tags: Vec<String>,
-        any: Value,
-        choice: Option<Choice>,
-        #[serde(rename = "renamed")]
-        original: String,
-    }
-
-    #[derive(Default, Deserialize, JsonSchema)]
-    struct Untold {}
-
-    #[derive(Deserialize, Serialize, JsonSchema)]
-    #[serde(rename_all = "lowercase")]
-    enum Choice {
-        A,
-        B,
-    }
-
-    fn ten() -> u32 {
-        10
-    }
-
-    #[test]
-    fn a_struct_tells_its_args_in_order() {
-        let types = derive::<Everything>().unwrap().0;
-        let text = |max_bytes| ArgKind::String { max_bytes };
-        let expected = [
-            ("name", text(DEFAULT_STRING_BYTES), false, None),
-            ("short", text(40), false, None),
-            ("age", ArgKind::Num, false, None),
-            ("ratio", ArgKind::Num, true, None),
-            ("ok", ArgKind::Boolean, false, None),
-            ("limit", ArgKind::Num, false, Some(json!(10))),
-            ("secret_default", ArgKind::Any, true, None),
-            ("tags", ArgKind::Any, false, None),
-            ("any", ArgKind::Any, false, None),
-            ("choice", text(DEFAULT_STRING_BYTES), true, None),
-            ("renamed", text(DEFAULT_STRING_BYTES), false, None),
-        ];
-        for (field, (name, kind, allow_nil, default_value)) in types.iter().zip(expected) {
-            let spec = ArgSpec {
-                kind,
-                allow_nil,
-                default_value,
-            };
-            assert_eq!(field, &(name.to_owned(), spec));
-        }
-        assert_eq!(types.len(), 11);
-    }
-
-    #[test]
-    fn types_without_known_fields_are_not_checked() {
-        assert_eq!(derive::<Value>(), None);
-        assert_eq!(derive::<BTreeMap<String, u8>>(), None);
-        assert_eq!(derive::<Choice>(), None);
-        assert_eq!(derive::<Untold>(), Some(ArgTypes::default()));
-    }
+/// The args, and the first mistake in them.
+pub(crate) fn types<'a>(
+    args: impl IntoIterator<Item = (&'a str, Arg)>,
+) -> (ArgTypes, Option<String>) {
+    let mut mistake = None;
+    let types = args
+        .into_iter()
+        .map(|(name, arg)| {
+            if let Some(found) = arg.mistake {
+                mistake.get_or_insert(format!("{name}: {found}"));
+            }
+            (name.to_owned(), arg.spec)
+        })
+        .collect();
+    (ArgTypes(types), mistake)
 }

@@ -316,6 +316,7 @@ fn random_id(service: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::Arg;
     use serde_json::Value;
 
     #[test]
@@ -332,6 +333,12 @@ mod tests {
                 Err("no".into())
             })
             .function_with(Function::sync("hook", async || 1).before_execute("", "check"))
+            .function_with(
+                Function::sync("args", async |args: Value| args)
+                    .args([("x", Arg::pattern("("))])
+                    .timeout(Duration::from_millis(1)),
+            )
+            .function_with(Function::sync("slow", async || 1).timeout(Duration::from_millis(1)))
             .service("demo", |s| s.function("f", async || 1))
             .service("empty", |s| s.secret(""))
             .check()
@@ -344,7 +351,9 @@ mod tests {
             "connect: \"ftp://x\" is not the address",
             "concurrency: at least one",
             "service: \"demo\" is declared twice",
-            "demo.twice: the function is registered twice",
+            "demo.twice: version: this function stands here twice with this version",
+            "demo.args: arg_types: x: pattern \"(\" is no regular expression",
+            "demo.slow: timeout: ",
             "demo.: request_type: request_type must not be empty",
             "demo.: version: \"0.0.0\" means the latest",
             "demo.result: handler: the handler's error type is Serialize",

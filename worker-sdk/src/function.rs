@@ -6,8 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use sluice_protocol::argument::ArgTypes;
-use sluice_protocol::function::{ArgOrders, ResponseType};
+use sluice_protocol::function::ResponseType;
 use sluice_protocol::registry::Reason;
 use sluice_protocol::{ApiVersion, FunctionName, FunctionSpec, Payload, ServiceName};
 
@@ -105,14 +104,8 @@ impl Function {
             body,
         };
         function.draft.response_type = response_type;
-        function.set_args(facts.arg_types);
+        function.draft.arg_types = facts.arg_types;
         function
-    }
-
-    fn set_args(&mut self, types: Option<ArgTypes>) {
-        let named = types.as_ref().is_some_and(|t| !t.0.is_empty());
-        self.draft.arg_orders = named.then_some(ArgOrders::Map);
-        self.draft.arg_types = types;
     }
 
     /// The finished function of `service`, whose version stands in where it has none of its own.

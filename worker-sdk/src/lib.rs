@@ -53,7 +53,7 @@ mod stream;
 pub mod testing;
 mod worker;
 
-pub use args::{Arg, DEFAULT_STRING_BYTES};
+pub use args::{Arg, DEFAULT_LIST_ITEMS, DEFAULT_STRING_BYTES};
 pub use builder::{
     DEFAULT_CONCURRENCY, DEFAULT_DRAIN_TIMEOUT, DEFAULT_QUEUE, ServiceBuilder, WorkerBuilder,
 };

@@ -160,7 +160,7 @@ async fn async_and_none_are_acknowledged_when_they_are_taken() {
     assert_eq!(report.result().await, json!("done"));
     eventually("both done", || w.worker.in_flight() == 0).await;
     w.worker.shutdown().await.unwrap();
-    w.gateway.client.flush().await.unwrap();
+    w.gateway.settle().await;
     let more = tokio::time::timeout(Duration::from_millis(50), log.message()).await;
     assert!(more.is_err(), "an error of `none` is not sent: {more:?}");
 }

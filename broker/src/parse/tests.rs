@@ -50,7 +50,7 @@ fn reads_every_operation() {
             body,
         })
     };
-    let cases: [(&[u8], Op<'_>); 14] = [
+    let cases: [(&[u8], Op<'_>); 15] = [
         (b"PING\r\n", Op::Ping),
         (b"pong\n", Op::Pong),
         (b"CONNECT {\"a\": 1}\r\n", Op::Connect(b"{\"a\": 1}")),
@@ -91,6 +91,10 @@ fn reads_every_operation() {
                 max: 999_999_999,
             },
         ),
+        (
+            b"UNSUB 1 18446744073709551615\r\n",
+            Op::Unsubscribe { sid: b"1", max: 0 },
+        ),
     ];
     for (bytes, op) in cases {
         assert_eq!(
@@ -106,7 +110,7 @@ fn reads_every_operation() {
 fn refuses_by_name() {
     let too_long = [b"SUB ".as_slice(), &[b'a'; 200]].concat();
     let just_too_long = [b"SUB ".as_slice(), &[b'a'; MAX_LINE - 5], b" 1\r\n"].concat();
-    let cases: [(&[u8], Refusal); 22] = [
+    let cases: [(&[u8], Refusal); 23] = [
         (b"FOO\r\n", Refusal::UnknownOperation),
         (b"FO", Refusal::UnknownOperation),
         (b"PINGS\r\n", Refusal::UnknownOperation),
@@ -119,6 +123,7 @@ fn refuses_by_name() {
         (b"SUB a b c d\r\n", Refusal::Malformed),
         (b"UNSUB\r\n", Refusal::Malformed),
         (b"UNSUB 1 x\r\n", Refusal::Malformed),
+        (b"UNSUB 1 123456789x\r\n", Refusal::Malformed),
         (b"PUB a\r\n", Refusal::Malformed),
         (b"PUB a b c 1\r\n", Refusal::Malformed),
         (b"PUB a -1\r\n", Refusal::Malformed),

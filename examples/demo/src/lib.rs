@@ -127,6 +127,7 @@ struct Wait {
 }
 
 async fn sleep(args: Wait) -> Value {
+    tracing::info!(ms = args.ms, "sleep begins");
     tokio::time::sleep(Duration::from_millis(args.ms)).await;
     json!({ "slept": args.ms })
 }

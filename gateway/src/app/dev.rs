@@ -1,17 +1,15 @@
 //! `sluice dev`: broker, gateway and demo worker in one process, nothing else needed.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use sluice_broker::{Broker, BrokerOptions, RunningBroker};
 
 use super::AppError;
 use super::serve::{Running, stop_signal};
 use crate::config::Config;
-use crate::registry::snapshot::Function;
 
 /// What `sluice dev` may be told.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DevOptions {
     /// Where clients connect.
     pub http: SocketAddr,
@@ -26,10 +24,17 @@ pub struct DevOptions {
 async fn start_broker(address: SocketAddr) -> Result<RunningBroker, AppError> {
     Broker::spawn(address, BrokerOptions::default())
         .await
-        .map_err(|reason| AppError::Listen { what: "nats", address, reason })
+        .map_err(|reason| AppError::Listen {
+            what: "nats",
+            address,
+            reason,
+        })
 }
 
-pub(super) async fn run_broker(address: SocketAddr, announce: impl Fn(&str)) -> Result<(), AppError> {
+pub(super) async fn run_broker(
+    address: SocketAddr,
+    announce: impl Fn(&str),
+) -> Result<(), AppError> {
     let broker = start_broker(address).await?;
     announce(&format!("nats listening on nats://{}", broker.addr()));
     stop_signal()?.await;
@@ -57,24 +62,41 @@ pub(super) async fn run(options: DevOptions, announce: impl Fn(&str)) -> Result<
     announce(&format!("http listening on http://{}", gateway.http));
     announce(&format!("admin listening on http://{}", gateway.admin));
     announce(&format!("nats listening on nats://{}", broker.addr()));
-    tracing::warn!("development: clients are believed who they say they are, workers need no secret");
-    let demo = options.demo.then(|| start_demo(&broker.url())).transpose()?;
+    tracing::warn!(
+        "development: clients are believed who they say they are, workers need no secret"
+    );
+    let demo = match options.demo {
+        true => Some(start_demo(&broker.url()).await?),
+        false => None,
+    };
     if demo.is_some() {
         let ready = gateway
             .registry
-            .wait_for(|s| s.resolve("demo", "echo", None).is_ok_and(is_served));
-        if tokio::time::timeout(std::time::Duration::from_secs(30), ready).await.is_err() {
-            return Err(AppError::Dev("the demo worker did not register within 30 s".to_owned()));
+            .wait_for(|s| s.resolve("demo", "echo", None).is_ok_and(|f| f.is_served()));
+        if tokio::time::timeout(std::time::Duration::from_secs(30), ready)
+            .await
+            .is_err()
+        {
+            return Err(AppError::Dev(
+                "the demo worker did not register within 30 s".to_owned(),
+            ));
         }
         announce(&what_to_try(gateway.http, broker.addr()));
     }
     stop_signal()?.await;
     if let Some(demo) = demo {
-        demo.shutdown().await;
+        demo.shutdown()
+            .await
+            .map_err(|e| AppError::Dev(e.to_string()))?;
     }
     gateway.drain().await;
     broker.shutdown().await;
     Ok(())
+}
+
+async fn start_demo(url: &str) -> Result<sluice_worker::Worker, AppError> {
+    let worker = sluice_demo::worker().connect(url).start().await;
+    worker.map_err(|e| AppError::Dev(format!("the demo worker: {e}")))
 }
 
 fn what_to_try(http: SocketAddr, nats: SocketAddr) -> String {
@@ -88,8 +110,4 @@ try:
 another worker beside this one:
   cargo run --release -p sluice-demo -- --nats nats://{nats}"
     )
-}
-
-fn is_served(function: &Arc<Function>) -> bool {
-    function.variants.iter().any(|v| !v.instances.is_empty())
 }

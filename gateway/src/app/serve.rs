@@ -94,14 +94,22 @@ impl Running {
         let health = Arc::new(Health::default());
         let background = CancellationToken::new();
         let registry = start_registry(&config, &subjects, &health, &background).await?;
-        let listen = |what, address| move |reason| AppError::Listen { what, address, reason };
+        let listen = |what, address| {
+            move |reason| AppError::Listen {
+                what,
+                address,
+                reason,
+            }
+        };
         let count = match config.gateway.shards {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             n => n,
         };
         let listeners = bind_shards(config.http.listen, count)
             .map_err(listen("http.listen", config.http.listen))?;
-        let http = listeners.first().map_or(Ok(config.http.listen), |l| l.local_addr())?;
+        let http = listeners
+            .first()
+            .map_or(Ok(config.http.listen), |l| l.local_addr())?;
         let admin_listener = tokio::net::TcpListener::bind(config.admin.listen)
             .await
             .map_err(listen("admin.listen", config.admin.listen))?;
@@ -122,7 +130,15 @@ impl Running {
             config: config.clone(),
         };
         let shards = Shards::start(listeners, &shared).await?;
-        Ok(Self { http, admin, registry, config, health, shards, background })
+        Ok(Self {
+            http,
+            admin,
+            registry,
+            config,
+            health,
+            shards,
+            background,
+        })
     }
 
     /// Not ready, then no new connections, then the calls in flight, then the rest.
@@ -152,7 +168,9 @@ async fn start_registry(
     let connection = nats::connect(&config.nats, &name).await?;
     let (health, stop) = (health.clone(), stop.clone());
     tokio::spawn(async move {
-        let followed = follower.run(connection.client, connection.state, health, stop).await;
+        let followed = follower
+            .run(connection.client, connection.state, health, stop)
+            .await;
         if let Err(error) = followed {
             tracing::error!(%error, "the registry has ended: new workers are not seen any more");
         }

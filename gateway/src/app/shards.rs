@@ -51,15 +51,19 @@ impl Shards {
         let mut threads = Vec::with_capacity(listeners.len());
         let mut starting = Vec::with_capacity(listeners.len());
         for (id, listener) in listeners.into_iter().enumerate() {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
             let (started, has_started) = oneshot::channel();
             let (ended, has_ended) = oneshot::channel();
             let (shared, drain) = (shared.clone(), drain.clone());
-            let thread = std::thread::Builder::new().name(format!("shard-{id}")).spawn(move || {
-                runtime.block_on(run(id, listener, shared, drain, started));
-                // Nobody waits any more if the gateway's start failed.
-                let _ = ended.send(());
-            })?;
+            let thread = std::thread::Builder::new()
+                .name(format!("shard-{id}"))
+                .spawn(move || {
+                    runtime.block_on(run(id, listener, shared, drain, started));
+                    // Nobody waits any more if the gateway's start failed.
+                    let _ = ended.send(());
+                })?;
             threads.push((thread, has_ended));
             starting.push(has_started);
         }
@@ -127,7 +131,9 @@ async fn connect(
     }));
     let inbox = Inbox::new(&shared.subjects.inbox(gateway, id));
     let broker = NatsBroker::start(connection, inbox, stop.clone()).await;
-    Ok(Arc::new(broker.map_err(|e| AppError::System(std::io::Error::other(e)))?))
+    Ok(Arc::new(
+        broker.map_err(|e| AppError::System(std::io::Error::other(e)))?,
+    ))
 }
 
 fn shard(id: usize, shared: &Shared, broker: Arc<NatsBroker>) -> Arc<Shard> {

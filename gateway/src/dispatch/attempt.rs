@@ -78,7 +78,7 @@ impl std::fmt::Debug for Attempt {
 }
 
 impl Attempt {
-    pub(super) fn new(ticket: Ticket, target: &Target, now: Instant) -> Self {
+    pub(super) fn new(ticket: Ticket, target: &Target, variant: &Variant, now: Instant) -> Self {
         let holder = match target {
             Target::Instance(instance) => Some(instance.clone()),
             Target::Group | Target::Fixed(_) => None,
@@ -87,7 +87,8 @@ impl Attempt {
             ticket,
             watched: match target {
                 Target::Fixed(_) => false,
-                Target::Group => true,
+                // Silence says nothing if even one of those who may hold it sends no beats.
+                Target::Group => variant.instances.iter().all(|i| i.beats),
                 Target::Instance(instance) => instance.beats,
             },
             load: holder.clone().map(LoadGuard::new),

@@ -186,7 +186,12 @@ impl Exchange {
             }
         })?;
         self.attempts += 1;
-        self.attempt = Some(Attempt::new(ticket, &target, Instant::now()));
+        self.attempt = Some(Attempt::new(
+            ticket,
+            &target,
+            self.variant(),
+            Instant::now(),
+        ));
         if let Target::Fixed(_) = target {
             self.start_fixed().await?;
         }

@@ -167,11 +167,14 @@ fn least_loaded(candidates: &[&Arc<Instance>]) -> Option<Arc<Instance>> {
     let first = rand::random_range(0..count);
     let second = (first + rand::random_range(1..count)) % count;
     let (a, b) = (candidates[first], candidates[second]);
-    Some(if cost(a) <= cost(b) {
-        a.clone()
-    } else {
-        b.clone()
-    })
+    let (winner, loser) = if cost(a) <= cost(b) { (a, b) } else { (b, a) };
+    // Who is not called learns nothing new of itself: forgive a bit, or one slow answer would
+    // shut an instance out for ever.
+    let latency = loser.latency_us.load(Ordering::Relaxed);
+    loser
+        .latency_us
+        .store(latency - latency / 4, Ordering::Relaxed);
+    Some(winner.clone())
 }
 
 fn cost(instance: &Instance) -> u64 {
@@ -200,4 +203,44 @@ pub fn pick_variant(function: &Function) -> usize {
         draw -= variant.instances.len();
     }
     variants.len() - 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sluice_protocol::{InstanceId, ServiceName, Subjects};
+
+    #[test]
+    fn a_slow_answer_does_not_shut_an_instance_out() {
+        let service = ServiceName::new("s").unwrap();
+        let instances: Vec<Arc<Instance>> = ["a", "b", "c"]
+            .iter()
+            .map(|id| {
+                let id = InstanceId::new(id).unwrap();
+                Arc::new(Instance::new(
+                    id,
+                    service.clone(),
+                    &Subjects::default(),
+                    &[],
+                    &[],
+                ))
+            })
+            .collect();
+        for (instance, latency) in instances.iter().zip([300, 400, 50_000]) {
+            instance.latency_us.store(latency, Ordering::Relaxed);
+        }
+        let candidates: Vec<&Arc<Instance>> = instances.iter().collect();
+        let mut picked = [0; 3];
+        for _ in 0..200 {
+            let winner = least_loaded(&candidates).unwrap();
+            let index = instances.iter().position(|i| i.id == winner.id).unwrap();
+            picked[index] += 1;
+            let sample = [300, 400, 50_000][index];
+            winner.latency_us.store(sample, Ordering::Relaxed);
+        }
+        assert!(
+            picked[2] > 0 && picked[2] < picked[0].min(picked[1]),
+            "{picked:?}"
+        );
+    }
 }

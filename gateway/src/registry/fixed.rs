@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use serde_json::Value;
 use sluice_protocol::{FunctionSpec, ServiceName};
 
 use super::configs::{FunctionId, function_id};
+use super::supported::not_served;
 use crate::config::FixedFunction;
 
 /// What stands in a snapshot where other functions have the hash of their config.
@@ -60,11 +62,7 @@ fn one(table: &FixedFunction) -> Result<Fixed, Vec<String>> {
     }
     let spec = match ServiceName::new(&table.service) {
         Err(e) => Err(vec![e.to_string()]),
-        Ok(service) => FunctionSpec::from_json(&service, &table.spec).map_err(|all| {
-            all.into_iter()
-                .map(|f| format!("{}: {}", f.field, f.message))
-                .collect()
-        }),
+        Ok(service) => function(&service, &table.spec),
     };
     match spec {
         Ok(spec) if faults.is_empty() => Ok(Fixed {
@@ -76,6 +74,23 @@ fn one(table: &FixedFunction) -> Result<Fixed, Vec<String>> {
             faults.extend(more);
             Err(faults)
         }
+    }
+}
+
+fn function(service: &ServiceName, spec: &Value) -> Result<FunctionSpec, Vec<String>> {
+    let fault = |field: &str, message: &str| format!("{field}: {message}");
+    let spec = FunctionSpec::from_json(service, spec).map_err(|all| {
+        let faults = all.iter().map(|f| fault(&f.field, &f.message));
+        faults.collect::<Vec<_>>()
+    })?;
+    let unserved: Vec<_> = not_served(&spec)
+        .iter()
+        .map(|r| fault(&r.field, &r.message))
+        .collect();
+    if unserved.is_empty() {
+        Ok(spec)
+    } else {
+        Err(unserved)
     }
 }
 
@@ -107,6 +122,18 @@ mod tests {
         let all = parse(&[table("legacy", "old.time", "time")]).unwrap();
         let of_service = &all[&ServiceName::new("legacy").unwrap()];
         assert_eq!(of_service.values().next().unwrap().subject, "old.time");
+    }
+
+    #[test]
+    fn what_would_silently_not_hold_is_refused() {
+        let mut asks_for_more = table("legacy", "a", "x");
+        asks_for_more.spec["max_in_flight"] = json!(3);
+        let faults = parse(&[asks_for_more]).unwrap_err().0;
+        assert_eq!(faults.len(), 1);
+        assert!(
+            faults[0].starts_with("function[0]: max_in_flight: "),
+            "{faults:?}"
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The task that listens to the workers and speaks to them: all I/O of the registry.
 
+mod operate;
 mod wire;
 
 #[cfg(test)]
@@ -274,30 +275,6 @@ impl Follower {
         };
         wire.send(effects).await;
         discovery
-    }
-
-    fn command(&mut self, command: Command) {
-        let now = Instant::now();
-        // Whoever asked may be gone: then nobody needs the answer.
-        match command {
-            Command::Status(answer) => _ = answer.send(self.table.status(now)),
-            Command::Refused(filter, answer) => {
-                _ = answer.send(self.table.refused(&filter, now));
-            }
-            Command::ClearRefused(filter, answer) => {
-                _ = answer.send(self.table.clear_refused(&filter));
-            }
-            Command::SetDisabled {
-                service,
-                function,
-                disabled,
-                known,
-            } => {
-                let is_known = self.table.set_disabled(&service, &function, disabled);
-                self.publish();
-                _ = known.send(is_known);
-            }
-        }
     }
 
     fn count_gateways(&mut self) {

@@ -16,7 +16,7 @@ pub(super) struct ConfigKey {
 
 /// An unanswered pull counts as failed after this.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
-const FIRST_WAIT: Duration = Duration::from_secs(1);
+const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// The same text would be refused again, unless a cap was the reason.
 const WAIT_AFTER_REFUSAL: Duration = Duration::from_secs(300);
@@ -87,7 +87,7 @@ impl Pulls {
                 self.asked -= 1;
             }
             pull.failures = pull.failures.saturating_add(1);
-            let wait = FIRST_WAIT * 2u32.pow(pull.failures.min(8) - 1);
+            let wait = FIRST_WAIT * 2u32.pow(pull.failures.min(9) - 1);
             pull.state = State::Waiting(now + wait.min(LONGEST_WAIT));
         }
     }

@@ -142,6 +142,16 @@ impl Instance {
     }
 }
 
+impl Function {
+    /// Whether anybody takes calls for it, as far as is known.
+    #[must_use]
+    pub fn is_served(&self) -> bool {
+        self.variants
+            .iter()
+            .any(|v| v.fixed_subject.is_some() || !v.instances.is_empty())
+    }
+}
+
 /// Why a name leads to no function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unresolved {
@@ -152,8 +162,8 @@ pub enum Unresolved {
 }
 
 impl Snapshot {
-    /// Finds the function that a client named: an exact version, else the latest enabled one,
-    /// else the one without version.
+    /// Finds the function that a client named: an exact version, else the latest enabled one
+    /// that is served, else the one without version.
     ///
     /// # Errors
     /// When there is none. A function that is disabled is found: the caller decides.
@@ -188,18 +198,17 @@ impl FunctionVersions {
                 .iter()
                 .find(|f| f.version.as_ref().is_some_and(|v| v.as_str() == version));
         }
-        let newest_first = || self.versions.iter().rev();
-        let versioned = |f: &&Arc<Function>| f.version.as_ref().is_some_and(|v| !v.is_prerelease());
-        newest_first()
-            .filter(versioned)
-            .find(|f| !f.disabled)
-            .or_else(|| {
-                self.versions
-                    .first()
-                    .filter(|f| f.version.is_none() && !f.disabled)
-            })
+        // Newest first, one without version last.
+        let candidates = || {
+            let stable = |f: &&Arc<Function>| f.version.as_ref().is_none_or(|v| !v.is_prerelease());
+            self.versions.iter().rev().filter(stable)
+        };
+        candidates()
+            // A version that is being rolled out has no instances yet, and one that was rolled
+            // back has none any more: neither is what "the latest" means.
+            .find(|f| !f.disabled && f.is_served())
+            .or_else(|| candidates().find(|f| !f.disabled))
             // All are disabled: say that, not that there is none.
-            .or_else(|| newest_first().find(versioned))
-            .or_else(|| self.versions.first().filter(|f| f.version.is_none()))
+            .or_else(|| candidates().next())
     }
 }

@@ -72,7 +72,7 @@ pub struct FunctionStatus {
     pub live_instances: usize,
     /// The subject of plain NATS responders (gateway's config file).
     pub fixed_subject: Option<String>,
-    /// Its forms: one, but during a deploy.
+    /// Its forms: one, but during a deploy. The one that most instances run is last.
     pub variants: Vec<VariantStatus>,
 }
 
@@ -163,6 +163,8 @@ fn function(f: &Function, disabled: &HashSet<(ServiceName, FunctionId)>) -> Func
         live_instances: v.instances.len(),
         spec: v.spec.to_json(),
     };
+    let mut variants: Vec<_> = f.variants.iter().map(variant).collect();
+    variants.sort_by_key(|v| v.live_instances);
     FunctionStatus {
         request_type: f.request_type.to_string(),
         version: f.version.as_ref().map(ApiVersion::to_string),
@@ -171,7 +173,7 @@ fn function(f: &Function, disabled: &HashSet<(ServiceName, FunctionId)>) -> Func
         mixed_config: f.variants.windows(2).any(|two| two[0].spec != two[1].spec),
         live_instances: f.variants.iter().map(|v| v.instances.len()).sum(),
         fixed_subject: f.variants.iter().find_map(|v| v.fixed_subject.clone()),
-        variants: f.variants.iter().map(variant).collect(),
+        variants,
     }
 }
 

@@ -14,10 +14,15 @@ use sluice_protocol::registry::Reason;
 pub(super) fn parse(service: &ServiceName, text: &str) -> Result<ServiceConfig, Vec<Reason>> {
     let config = ServiceConfig::parse(service, text)?;
     let reasons: Vec<Reason> = config.functions.iter().flat_map(not_served).collect();
-    if reasons.is_empty() { Ok(config) } else { Err(reasons) }
+    if reasons.is_empty() {
+        Ok(config)
+    } else {
+        Err(reasons)
+    }
 }
 
-fn not_served(spec: &FunctionSpec) -> Vec<Reason> {
+/// The fields of a function that this gateway would pass over.
+pub(super) fn not_served(spec: &FunctionSpec) -> Vec<Reason> {
     let fields = [
         ("permission_callback", spec.permission_callback.is_some()),
         ("before_execute", spec.before_execute.is_some()),
@@ -31,7 +36,11 @@ fn not_served(spec: &FunctionSpec) -> Vec<Reason> {
         field: field.to_owned(),
         message: "this version of the gateway does not serve it yet".to_owned(),
     };
-    fields.into_iter().filter(|(_, set)| *set).map(reason).collect()
+    fields
+        .into_iter()
+        .filter(|(_, set)| *set)
+        .map(reason)
+        .collect()
 }
 
 #[cfg(test)]
@@ -45,8 +54,11 @@ mod tests {
             {"request_type": "ok"},
             {"request_type": "f", "before_execute": "auth.check", "max_in_flight": 3}
         ]}"#;
-        let fields: Vec<String> =
-            parse(&service, text).unwrap_err().into_iter().map(|r| r.field).collect();
+        let fields: Vec<String> = parse(&service, text)
+            .unwrap_err()
+            .into_iter()
+            .map(|r| r.field)
+            .collect();
         assert_eq!(fields, ["before_execute", "max_in_flight"]);
     }
 }

@@ -1,4 +1,4 @@
-//! What is absent is spliced in: the rest of the bytes stays as it came.
+//! Defaults of what is absent are spliced in: the rest of the bytes stays as it came.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use super::ArgTypes;
 use super::walk::Top;
 use crate::payload::{Encoding, Payload};
 
-/// Adds a value for each declared arg that is absent. `args` was checked: it is one object.
+/// Adds the default of each declared arg that is absent. `args` was checked: it is one object.
 pub(super) fn fill(types: &ArgTypes, top: &Top, args: Payload) -> Payload {
     if top.entries == types.0.len() {
         // All are declared, none is there twice: none is absent.

@@ -4,7 +4,8 @@ use serde::de::MapAccess;
 
 use super::keys::{KeySet, Name, Named, Seen, Text, Unread};
 use super::path::{Path, shorten};
-use super::value::{Rule, ValueSeed};
+use super::rule::Rule;
+use super::value::ValueSeed;
 use super::walk::{Top, Walk};
 use super::{ArgTypes, MapRule, category};
 use crate::suggest::did_you_mean;
@@ -44,7 +45,7 @@ pub(super) fn declared<'de, A: MapAccess<'de>>(
         })?;
     }
     for (index, (name, spec)) in types.0.iter().enumerate() {
-        if !top.seen.has(index) && spec.stand_in().is_none() {
+        if !top.seen.has(index) && !spec.may_be_absent() {
             let path = Path::Key(&path, name);
             walk.fault(path, category::MISSING, format!("{name:?} is missing"))?;
         }

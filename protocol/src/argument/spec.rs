@@ -2,12 +2,13 @@
 
 use serde_json::{Map, Value};
 
+use super::options::Options;
 use super::path::{Path, shorten};
 use super::pattern::Pattern;
-use super::value::Rule;
+use super::rule::Rule;
 use super::{
-    ArgKind, ArgSpec, ArgTypes, DEFAULT_ITEMS, DEFAULT_STRING_BYTES, Fault, Items, MAX_FIELDS,
-    MAX_TYPE_DEPTH, MapRule, category, walk,
+    ArgKind, ArgSpec, ArgTypes, DEFAULT_ITEMS, Fault, Items, MAX_FIELDS, MAX_TYPE_DEPTH, MapRule,
+    category, walk,
 };
 use crate::suggest::did_you_mean;
 
@@ -70,27 +71,15 @@ pub(super) fn read(value: &Value, budget: &mut Budget) -> Result<ArgTypes, Vec<F
     }
 }
 
-struct Reader<'b> {
+/// What was found so far.
+pub(super) struct Reader<'b> {
     faults: Vec<Fault>,
     depth: usize,
     budget: &'b mut Budget,
 }
 
-/// The options of one argument.
-#[derive(Clone, Copy)]
-struct Options<'v, 'p> {
-    map: Option<&'v Map<String, Value>>,
-    path: Path<'p>,
-}
-
-impl<'v> Options<'v, '_> {
-    fn get(&self, name: &str) -> Option<&'v Value> {
-        self.map?.get(name)
-    }
-}
-
 impl Reader<'_> {
-    fn fault(&mut self, path: Path<'_>, message: impl Into<String>) {
+    pub(super) fn fault(&mut self, path: Path<'_>, message: impl Into<String>) {
         self.faults.push(Fault {
             path: path.pointer(),
             category: category::SPEC,
@@ -285,15 +274,6 @@ impl Reader<'_> {
         }
     }
 
-    fn ordered<T: PartialOrd>(&mut self, options: Options<'_, '_>, min: Option<T>, max: Option<T>) {
-        if min.zip(max).is_some_and(|(min, max)| min > max) {
-            self.fault(
-                Path::Key(&options.path, "max"),
-                "must not be less than \"min\"",
-            );
-        }
-    }
-
     fn items(&mut self, options: Options<'_, '_>) -> Option<Items> {
         let max_item_bytes = self.bytes(options, "max_item_bytes");
         let Some(items) = options.get("items") else {
@@ -338,53 +318,5 @@ impl Reader<'_> {
                 ArgTypes::default()
             }
         }
-    }
-
-    fn max_items(&mut self, options: Options<'_, '_>) -> usize {
-        self.size(options, "max_items").unwrap_or(DEFAULT_ITEMS)
-    }
-
-    fn bytes(&mut self, options: Options<'_, '_>, name: &str) -> usize {
-        self.size(options, name).unwrap_or(DEFAULT_STRING_BYTES)
-    }
-
-    fn size(&mut self, options: Options<'_, '_>, name: &str) -> Option<usize> {
-        let read = |v: &Value| v.as_u64().and_then(|n| usize::try_from(n).ok());
-        self.option(options, name, "a whole number, 0 or more", read)
-    }
-
-    fn flag(&mut self, options: Options<'_, '_>, name: &str) -> Option<bool> {
-        self.option(options, name, "true or false", Value::as_bool)
-    }
-
-    fn names(&mut self, options: Options<'_, '_>, name: &str, most: usize) -> Vec<String> {
-        let read = |v: &Value| {
-            let list = v.as_array().filter(|list| list.len() <= most)?;
-            let names: Option<Vec<&str>> = list.iter().map(Value::as_str).collect();
-            let names = names?;
-            let mut sorted = names.clone();
-            sorted.sort_unstable();
-            let distinct = sorted.windows(2).all(|pair| pair[0] != pair[1]);
-            distinct.then(|| names.into_iter().map(str::to_owned).collect())
-        };
-        let expected = format!("a list of at most {most} different strings");
-        self.option(options, name, &expected, read)
-            .unwrap_or_default()
-    }
-
-    fn option<T>(
-        &mut self,
-        options: Options<'_, '_>,
-        name: &str,
-        expected: &str,
-        read: impl Fn(&Value) -> Option<T>,
-    ) -> Option<T> {
-        let value = options.get(name)?;
-        let read = read(value);
-        if read.is_none() {
-            let message = format!("must be {expected}, got {}", shorten(&value.to_string()));
-            self.fault(Path::Key(&options.path, name), message);
-        }
-        read
     }
 }

@@ -7,7 +7,8 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use super::keys::{KeySet, Seen, Text};
 use super::object;
 use super::path::Path;
-use super::value::{Rule, ValueSeed};
+use super::rule::Rule;
+use super::value::ValueSeed;
 use super::{ArgTypes, Fault, MAX_FAULTS, category};
 use crate::payload::{Encoding, MAX_DEPTH, Payload};
 

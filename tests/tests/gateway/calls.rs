@@ -145,7 +145,8 @@ async fn streams(client: &Client) {
         assert_eq!(event.envelope().unwrap().result, json!({"n": n + 1}));
         assert!(event.envelope().unwrap().has_more);
     }
-    assert!(events[501].envelope().unwrap().is_final());
+    let end = events[501].envelope().unwrap();
+    assert!(end.success && !end.has_more && end.result.is_null());
     let lines = client
         .ndjson("demo", "count", json!({"to": 3}))
         .await

@@ -20,7 +20,7 @@ on_each_broker! {
         // The new build serves version 1.1.0 beside what it served; one at a time.
         for n in 0..2 {
             let next = cluster.worker_builder(&format!("new-{n}")).version("1.1.0").start().unwrap();
-            next.process().wait_line("it is ready", |l| l.contains("ready")).await.unwrap();
+            next.process().wait_line("it is ready", |l| l.contains("ready for calls")).await.unwrap();
             cluster.workers_mut().push(next);
             let old = cluster.workers_mut().remove(0);
             old.process().drain().await.unwrap();

@@ -19,7 +19,7 @@ on_each_broker! {
                 load.wait_ok(100).await.unwrap();
             }
             let worker = cluster.worker_builder(&format!("next-{round}")).start().unwrap();
-            worker.process().wait_line("it is ready", |l| l.contains("ready")).await.unwrap();
+            worker.process().wait_line("it is ready", |l| l.contains("ready for calls")).await.unwrap();
             cluster.workers_mut().push(worker);
             cluster.workers_mut().remove(0).process().drain().await.unwrap();
         }
@@ -42,7 +42,7 @@ on_each_broker! {
             let client = client.clone();
             async move { client.call("demo", "sleep", json!({"ms": 1500})).await.unwrap() }
         });
-        cluster.worker(0).process().wait_line("the call arrived", |l| l.contains("sleep")).await.unwrap();
+        cluster.worker(0).process().wait_line("the call arrived", |l| l.contains("sleep begins")).await.unwrap();
         cluster.worker(0).process().terminate().unwrap();
         let rest = stream.collect().await.unwrap();
         assert_eq!(rest.len(), 31, "all items and the end");
@@ -66,7 +66,7 @@ on_each_broker! {
         let call = tokio::spawn(async move {
             client.call("demo", "sleep", json!({"ms": 1500})).await.unwrap()
         });
-        cluster.worker(0).process().wait_line("the call arrived", |l| l.contains("sleep")).await.unwrap();
+        cluster.worker(0).process().wait_line("the call arrived", |l| l.contains("sleep begins")).await.unwrap();
         cluster.gateway(0).process().drain().await.unwrap();
         assert_eq!(call.await.unwrap().0, 200, "the call in flight was finished");
         load.wait_ok(100).await.unwrap();

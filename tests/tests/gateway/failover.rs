@@ -22,7 +22,7 @@ on_each_broker! {
             async move { client.call("demo", "sleep", json!({"ms": 4000})).await.unwrap() }
         });
         // Held for sure: the worker says so in its heartbeat only later, so ask the worker's log.
-        cluster.worker(0).process().wait_line("the call arrived", |l| l.contains("sleep")).await.unwrap();
+        cluster.worker(0).process().wait_line("the call arrived", |l| l.contains("sleep begins")).await.unwrap();
         let killed = Instant::now();
         cluster.worker(0).process().kill9().unwrap();
         let (status, envelope) = call.await.unwrap();

@@ -10,7 +10,9 @@ mod drain;
 mod failover;
 mod hostile_worker;
 mod plain_responder;
+mod programs;
 mod selection;
+mod signed;
 mod start_order;
 
 /// One test for each kind of broker; a kind that is not installed is passed over aloud.

@@ -1,7 +1,5 @@
 //! One service of a worker: its functions, and their checks.
 
-use std::collections::HashSet;
-
 use sluice_protocol::ServiceName;
 use sluice_protocol::function::ServiceConfig;
 use sluice_protocol::registry::Reason;
@@ -88,27 +86,19 @@ impl ServiceBuilder {
                 return None;
             }
         };
-        let mut seen = HashSet::new();
         let mut functions = Vec::new();
         for function in self.functions {
             match function.finish(&name, self.version.as_deref()) {
-                Ok((spec, body)) => {
-                    if !seen.insert(spec.label()) {
-                        mistakes.push(Reason {
-                            function: spec.label(),
-                            field: String::new(),
-                            message: "the function is registered twice".to_owned(),
-                        });
-                    }
-                    functions.push((spec, body));
-                }
+                Ok(finished) => functions.push(finished),
                 Err(faults) => mistakes.extend(faults),
             }
         }
         // What gateways would refuse is said here already, by the same rules.
-        let specs = functions.iter().map(|(spec, _)| spec.clone()).collect();
-        let text = ServiceConfig { functions: specs }.to_text();
-        mistakes.extend(ServiceConfig::parse(&name, &text).err().unwrap_or_default());
+        if !functions.is_empty() {
+            let specs = functions.iter().map(|(spec, _)| spec.clone()).collect();
+            let text = ServiceConfig { functions: specs }.to_text();
+            mistakes.extend(ServiceConfig::parse(&name, &text).err().unwrap_or_default());
+        }
         Some(CheckedService {
             name,
             functions,

@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde_json::Value;
-use sluice_protocol::argument::ArgTypes;
 use sluice_protocol::function::{ArgOrders, Callback, ChooseNodeMode, Timeout};
 use sluice_protocol::permission::Permission;
 use sluice_protocol::retry::{Retry, RetryMode};
 use sluice_protocol::{FunctionName, ServiceName};
 
 use super::Function;
-use crate::args::Arg;
+use crate::args::{self, Arg};
 
 impl Function {
     /// Its version; any text but `0.0.0`. Without one, the service's (if it has one).
@@ -88,17 +87,17 @@ impl Function {
 
     /// The args, in place of what the handler's type tells.
     pub fn args<'a>(mut self, args: impl IntoIterator<Item = (&'a str, Arg)>) -> Self {
-        let types = args
-            .into_iter()
-            .map(|(name, arg)| (name.to_owned(), arg.into_spec()))
-            .collect();
-        self.set_args(Some(ArgTypes(types)));
+        let (types, mistake) = args::types(args);
+        if let Some(mistake) = mistake {
+            self.mistake("arg_types", mistake);
+        }
+        self.draft.arg_types = Some(types);
         self
     }
 
     /// The gateway passes any object; only the handler's own decoding checks.
     pub fn unchecked_args(mut self) -> Self {
-        self.set_args(None);
+        self.draft.arg_types = None;
         self
     }
 

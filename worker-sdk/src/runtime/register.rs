@@ -161,6 +161,7 @@ impl Registrar {
         round_trip(&self.shared.client).await;
         self.service.joined.send_replace(true);
         messages::heartbeat(&self.shared, &self.service, None).await;
+        tracing::info!(service = %self.service.name, instance = %self.shared.instance, "ready for calls");
         Ok(true)
     }
 

@@ -113,15 +113,23 @@ pub struct Gateway {
 
 impl Gateway {
     pub async fn start(server: &NatsServer) -> Self {
-        let gateway = Self::refusing(server).await;
+        Self::at(&server.url()).await
+    }
+
+    pub async fn at(url: &str) -> Self {
+        let gateway = Self::connect(url).await;
         gateway.refuse.store(false, Ordering::SeqCst);
         gateway
     }
 
     pub async fn refusing(server: &NatsServer) -> Self {
+        Self::connect(&server.url()).await
+    }
+
+    async fn connect(url: &str) -> Self {
         let client = async_nats::ConnectOptions::new()
             .reconnect_delay_callback(|_| Duration::from_millis(50))
-            .connect(server.url())
+            .connect(url)
             .await
             .unwrap();
         let subjects = Subjects::default();
@@ -155,6 +163,12 @@ impl Gateway {
             heard,
             refuse,
         }
+    }
+
+    /// Waits until the broker has handled all that was sent: it answers for the nobody there.
+    pub async fn settle(&self) {
+        let nobody = self.client.request(self.client.new_inbox(), "".into());
+        assert!(soon("a round trip", nobody).await.is_err());
     }
 
     /// The next registry message.
@@ -386,14 +400,15 @@ enum Flow {
 }
 
 impl Wire {
-    pub async fn to(server: &NatsServer) -> Self {
+    /// To the broker on this port.
+    pub async fn to(broker: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (cut, flow) = (
             tokio::sync::broadcast::Sender::new(1),
             watch::Sender::new(Flow::Free),
         );
-        let (cuts, flows, broker) = (cut.clone(), flow.clone(), server.port);
+        let (cuts, flows) = (cut.clone(), flow.clone());
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 let far = TcpStream::connect(("127.0.0.1", broker)).await.unwrap();

@@ -42,7 +42,8 @@ function list() {
 }
 
 const same = (a, b) => a && b && a.service === b.service && a.request_type === b.request_type && a.version === b.version;
-const summary = (f) => [f.version, f.response_type, f.choose_node_mode_text, plural(f.instances, "instance")].filter(Boolean).join(" · ");
+const summary = (f) => [f.version, f.response_type, modeText(f.choose_node_mode), plural(f.instances, "instance")].filter(Boolean).join(" · ");
+const modeText = (m) => (typeof m === "string" ? m : Object.entries(m ?? {}).map(([k, v]) => `${k}: ${v}`).join());
 const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
 
 // --- one function -----------------------------------------------------------------------------

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sluice_protocol::Subjects;
-use sluice_protocol::registry::{Message, config_hash};
+use sluice_protocol::registry::{InstanceState, Message, config_hash};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -38,6 +38,7 @@ async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 struct Gateway {
     registry: Arc<Registry>,
     health: Arc<Health>,
+    client: async_nats::Client,
     stop: CancellationToken,
     task: AbortOnDropHandle<Result<(), FollowError>>,
 }
@@ -63,6 +64,7 @@ impl Gateway {
         let connection = connect(&nats, id).await.unwrap();
         let health = Arc::new(Health::default());
         let stop = CancellationToken::new();
+        let client = connection.client.clone();
         let run = follower.run(
             connection.client,
             connection.state,
@@ -72,6 +74,7 @@ impl Gateway {
         Self {
             registry,
             health,
+            client,
             stop,
             task: AbortOnDropHandle::new(tokio::spawn(run)),
         }
@@ -163,17 +166,20 @@ async fn life_of_a_worker(mut server: Server) {
     for gateway in [&first, &second] {
         eventually("the broker is back", || gateway.health.broker_connected()).await;
     }
-    // Once the worker's own connection is back it goes on as before.
-    eventually("the worker is back", || worker.is_connected()).await;
-    worker.beat().await;
     assert!(disabled(&first.registry), "an operator's switch stays");
 
-    worker.leave().await;
+    // Each connection comes back in its own time, so the worker says it until all have heard.
     for gateway in [&first, &second] {
-        gateway.until("it left", |s| live(s) == 0).await;
+        let left = gateway.registry.wait_for(|s| live(s) == 0);
+        tokio::select! {
+            () = left => {}
+            () = worker.keep_leaving() => panic!("nobody heard that the worker left"),
+        }
+        let status = gateway.registry.services().await.unwrap();
+        let instance = &status.services[0].instances[0];
+        assert_eq!(instance.state, InstanceState::Draining, "left, not expired");
+        assert_eq!(status.services[0].functions[0].live_instances, 0);
     }
-    let status = first.registry.services().await.unwrap();
-    assert_eq!(status.services[0].functions[0].live_instances, 0);
 
     let gone = second.stop().await;
     assert_eq!(gone.services().await, Err(RegistryStopped));
@@ -198,24 +204,16 @@ async fn a_worker_comes_is_found_and_leaves_over_the_embedded_broker() {
 
 #[tokio::test]
 async fn each_new_connection_asks_all_workers_anew() {
-    let mut server = Server::embedded().await;
+    let server = Server::embedded().await;
     let text = config_text(&["get"], "");
     let gateway = Gateway::start(&server.url(), "gw", None).await;
     gateway.ready().await;
-    server.down().await;
-    eventually("away", || !gateway.health.broker_connected()).await;
-    // The worker is there first when the broker is back; it never speaks by itself.
-    server.up().await;
+    // It listens and never speaks by itself.
     let (worker, _listening) = Worker::start(&server.url(), "w", &text, None).await;
-    while live(&gateway.registry.snapshot()) == 0 {
-        // If the gateway was faster than the worker, the next connection brings them together.
-        if worker.discovers.load(Ordering::SeqCst) == 0 && gateway.health.broker_connected() {
-            server.down().await;
-            eventually("away", || !gateway.health.broker_connected()).await;
-            server.up().await;
-        }
-        sleep(Duration::from_millis(100)).await;
-    }
+    assert_eq!(live(&gateway.registry.snapshot()), 0);
+    gateway.client.force_reconnect().await.unwrap();
+    gateway.until("found", |s| live(s) == 1).await;
+    assert_eq!(worker.discovers.load(Ordering::SeqCst), 1);
     assert_eq!(worker.pulls.load(Ordering::SeqCst), 1);
 }
 
@@ -225,7 +223,8 @@ async fn signatures_travel_in_headers() {
     let text = config_text(&["get"], "");
     let gateway = Gateway::start(&server.url(), "gw", Some("s3cret")).await;
     gateway.ready().await;
-    let (stranger, _listening) = Worker::start(&server.url(), "x", &text, Some("wrong")).await;
+    let other = config_text(&["get"], "a stranger's");
+    let (stranger, _listening) = Worker::start(&server.url(), "x", &other, Some("wrong")).await;
     let Message::Refused { reasons, .. } = stranger.announce().await else {
         panic!("not refused");
     };
@@ -235,14 +234,22 @@ async fn signatures_travel_in_headers() {
     worker.beat().await;
     gateway.until("it takes calls", |s| live(s) == 1).await;
 
-    // A gateway that starts later pulls the signed config from it alone.
+    // Both answer a gateway that starts later; it believes one, and pulls from that alone.
     let later = Gateway::start(&server.url(), "later", Some("s3cret")).await;
     later.until("found", |s| live(s) == 1).await;
-    let denied = later.registry.services().await.unwrap().denied_messages;
-    assert!(
-        denied["signature"] >= 1,
-        "the stranger answered as well: {denied:?}"
-    );
+    let mut changes = later.registry.changes();
+    let denied = async {
+        loop {
+            let status = later.registry.services().await.unwrap();
+            if let Some(count) = status.denied_messages.get("signature") {
+                return *count;
+            }
+            changes.changed().await.unwrap();
+        }
+    };
+    assert_eq!(timeout(LIMIT, denied).await, Ok(1));
+    assert_eq!(stranger.pulls.load(Ordering::SeqCst), 0);
+    assert_eq!(worker.pulls.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

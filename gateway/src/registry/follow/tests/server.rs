@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use sluice_broker::{Broker, BrokerOptions, RunningBroker};
+use tokio::time::{Duration, Instant, sleep};
 
-use super::eventually;
+use super::LIMIT;
 
 /// A port that no other test takes, also while its server is down; below those that the system
 /// gives to outgoing connections.
@@ -90,27 +91,45 @@ impl Server {
         format!("nats://{}", self.port.address())
     }
 
+    /// Starts it. While another test starts a process, that one holds a copy of our old listener
+    /// for a moment: so the port may have to be tried again.
     pub(super) async fn up(&mut self) {
+        let end = Instant::now() + LIMIT;
+        while !self.try_up().await {
+            assert!(
+                Instant::now() < end,
+                "port {} stays taken",
+                self.port.number
+            );
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn try_up(&mut self) -> bool {
         let address = self.port.address();
         let Some(program) = &self.nats else {
-            let options = BrokerOptions::default();
-            let broker = Broker::spawn(address, options).await.unwrap();
+            let broker = Broker::spawn(address, BrokerOptions::default()).await;
+            let Ok(broker) = broker else { return false };
             self.running = Running::Embedded(broker);
-            return;
+            return true;
         };
         let process = Command::new(program)
             .args(["--addr", "127.0.0.1", "--port", &address.port().to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let _process = Nats(process);
-        self.running = Running::Nats { _process };
-        eventually("nats-server accepts connections", || {
-            TcpStream::connect(address).is_ok()
-        })
-        .await;
+            .spawn();
+        let mut nats = Nats(process.unwrap());
+        loop {
+            if TcpStream::connect(address).is_ok() {
+                self.running = Running::Nats { _process: nats };
+                return true;
+            }
+            if nats.0.try_wait().unwrap().is_some() {
+                return false;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Ends it without a farewell.

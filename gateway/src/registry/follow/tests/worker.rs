@@ -7,8 +7,10 @@ use async_nats::{Client, HeaderMap};
 use futures_util::StreamExt;
 use sluice_protocol::registry::{InstanceState, Message, Parsed, config_hash};
 use sluice_protocol::{Subjects, headers, sign};
+use tokio::time::{Duration, Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::LIMIT;
 use crate::registry::testing::{announce, heartbeat, instance_id, label, leave, service};
 
 /// One instance of service `users`.
@@ -114,10 +116,6 @@ impl Worker {
         Parsed::parse(&answer.payload).unwrap().message
     }
 
-    pub(super) fn is_connected(&self) -> bool {
-        self.client.connection_state() == async_nats::connection::State::Connected
-    }
-
     pub(super) async fn beat(&self) {
         self.say(&heartbeat(
             "users",
@@ -128,8 +126,13 @@ impl Worker {
         .await;
     }
 
-    pub(super) async fn leave(&self) {
-        self.say(&leave("users", &self.id)).await;
+    /// Says that it leaves, again and again, for a bounded time.
+    pub(super) async fn keep_leaving(&self) {
+        let end = Instant::now() + LIMIT;
+        while Instant::now() < end {
+            self.say(&leave("users", &self.id)).await;
+            sleep(Duration::from_millis(100)).await;
+        }
     }
 
     async fn say(&self, message: &Message) {
@@ -138,6 +141,5 @@ impl Worker {
             .client
             .publish_with_headers(self.subject(), headers, body.into());
         sent.await.unwrap();
-        self.client.flush().await.unwrap();
     }
 }

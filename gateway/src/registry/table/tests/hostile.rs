@@ -214,7 +214,7 @@ fn crowds_are_bounded() {
 #[test]
 fn bytes_of_all_configs_are_bounded() {
     let text = config_text(&["get"], "");
-    let mut bench = Bench::with(|rules| rules.limits.config_bytes = 100);
+    let mut bench = Bench::with(|rules| rules.limits.config_bytes = 90);
     bench.up("users", "a", &text);
     let effects = bench.say(&announce(
         "users",

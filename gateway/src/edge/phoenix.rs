@@ -1,0 +1,34 @@
+//! Sockets: clients that speak the Phoenix Channels protocol, unchanged.
+//!
+//! ```text
+//! upgrade   HTTP becomes a WebSocket; who connects, from which origin, which serializer
+//! socket    one task a client: frames in, calls, frames out; joins, leaves, timers
+//! frame     what a frame says                          text, binary   how it is written
+//! channel   one join of a topic, and its frames        calls          what has no final answer yet
+//! outbox    what waits to be written, bounded          clock          idle, slow, shutting down
+//! auth      who speaks                                 service        who answers
+//! ```
+//!
+//! The protocol is described in `docs/phoenix.md`.
+
+pub mod auth;
+pub mod binary;
+mod calls;
+mod channel;
+mod clock;
+pub mod frame;
+pub mod options;
+mod origin;
+mod outbox;
+pub mod service;
+mod socket;
+#[cfg(test)]
+mod tests;
+pub mod text;
+pub mod upgrade;
+
+pub use self::auth::{Claims, SocketAuth};
+pub use self::clock::Drain;
+pub use self::options::Phoenix as Options;
+pub use self::service::CallService;
+pub use self::upgrade::Sockets;

@@ -1,0 +1,237 @@
+//! One join of one topic, and the frames that a client gets on it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sluice_protocol::payload::Encoding;
+use sluice_protocol::response::Answer;
+use sluice_protocol::{CallError, ErrorCode, Executed, Identity, Payload, Response};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::Utf8Bytes;
+
+use super::frame::{Head, Ref, Vsn};
+use super::options::{Respond, Topic};
+use super::{binary, text};
+
+/// What a `phx_reply` says of the push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Status {
+    Ok,
+    Error,
+}
+
+impl Status {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// A channel that a client has joined. A rejoin makes a new one.
+#[derive(Debug)]
+pub(super) struct Channel {
+    pub(super) topic: Arc<str>,
+    pub(super) join_ref: Option<Ref<'static>>,
+    pub(super) rules: Topic,
+    pub(super) identity: Identity,
+    vsn: Vsn,
+    /// The text of a push up to its payload: the same for all of them.
+    push_head: Vec<u8>,
+}
+
+impl Channel {
+    pub(super) fn new(
+        topic: &str,
+        join_ref: Option<Ref<'_>>,
+        rules: Topic,
+        identity: Identity,
+        vsn: Vsn,
+    ) -> Self {
+        let join_ref = join_ref.map(Ref::into_owned);
+        let head = Head {
+            join_ref: join_ref.as_ref(),
+            reference: None,
+            topic,
+            event: &rules.event,
+        };
+        let mut push_head = Vec::new();
+        text::begin(vsn, &head, &mut push_head);
+        Self {
+            topic: Arc::from(topic),
+            join_ref,
+            rules,
+            identity,
+            vsn,
+            push_head,
+        }
+    }
+
+    /// Whether a frame with this `join_ref` is meant for this join. Clients of version 1 name
+    /// none.
+    pub(super) fn is_for(&self, join_ref: Option<&Ref<'_>>) -> bool {
+        join_ref.is_none() || join_ref == self.join_ref.as_ref()
+    }
+
+    /// Whether a sync call with this ref is answered by its `phx_reply`.
+    pub(super) fn responds_in_reply(&self, reference: Option<&Ref<'_>>) -> bool {
+        self.rules.respond == Respond::Reply && reference.is_some()
+    }
+
+    /// An answer, pushed as the event of the calls.
+    pub(super) fn push(&self, request_id: &str, answer: &Answer, encoding: Encoding) -> Message {
+        let response = Response { request_id, answer };
+        let made = match encoding {
+            Encoding::Json => {
+                let size = self.push_head.len() + response.size_hint() + 1;
+                let mut out = Vec::with_capacity(size);
+                out.extend_from_slice(&self.push_head);
+                response
+                    .write_json(&mut out)
+                    .map_err(|e| e.to_string())
+                    .and_then(|()| {
+                        text::finish(self.vsn, &mut out);
+                        checked(out)
+                    })
+            }
+            Encoding::MessagePack => response
+                .encode(encoding)
+                .map(|body| Message::Binary(binary::push(&self.head(None), &body)))
+                .map_err(|e| e.to_string()),
+        };
+        made.unwrap_or_else(|reason| self.push(request_id, &unfit(&reason), encoding))
+    }
+
+    /// An answer as the reply to its call.
+    pub(super) fn reply_answer(
+        &self,
+        reference: Option<&Ref<'_>>,
+        request_id: &str,
+        answer: &Answer,
+        encoding: Encoding,
+    ) -> Message {
+        let response = Response { request_id, answer };
+        let status = match answer {
+            Answer::Error(_) => Status::Error,
+            _ => Status::Ok,
+        };
+        let made = response.encode(encoding).map_err(|e| e.to_string());
+        made.and_then(|bytes| self.try_reply(reference, status, &Payload { encoding, bytes }))
+            .unwrap_or_else(|reason| {
+                self.reply_answer(reference, request_id, &unfit(&reason), encoding)
+            })
+    }
+
+    /// A reply whose response is `text`.
+    pub(super) fn reply_text(
+        &self,
+        reference: Option<&Ref<'_>>,
+        status: Status,
+        text: &str,
+        encoding: Encoding,
+    ) -> Message {
+        self.reply_value(reference, status, &serde_json::Value::from(text), encoding)
+    }
+
+    /// A reply whose response is a small value of the gateway's own.
+    pub(super) fn reply_value(
+        &self,
+        reference: Option<&Ref<'_>>,
+        status: Status,
+        value: &serde_json::Value,
+        encoding: Encoding,
+    ) -> Message {
+        let json = Payload::json(value.to_string());
+        // A value of our own has a form in both encodings.
+        let payload = json.transcode(encoding).unwrap_or(json);
+        self.try_reply(reference, status, &payload)
+            .unwrap_or_else(|_| reply(self.vsn, &self.head(reference), status, "{}"))
+    }
+
+    fn try_reply(
+        &self,
+        reference: Option<&Ref<'_>>,
+        status: Status,
+        response: &Payload,
+    ) -> Result<Message, String> {
+        let head = self.head(reference);
+        match response.encoding {
+            Encoding::Json => checked(reply_bytes(self.vsn, &head, status, &response.bytes)),
+            Encoding::MessagePack => {
+                let bytes = binary::reply(&head, status.as_str(), &response.bytes);
+                Ok(Message::Binary(bytes))
+            }
+        }
+    }
+
+    /// Says that the channel is closed. As in Phoenix, its ref is that of the join.
+    pub(super) fn closed(&self) -> Message {
+        let head = Head {
+            reference: self.join_ref.as_ref(),
+            event: "phx_close",
+            ..self.head(None)
+        };
+        let mut out = Vec::with_capacity(64 + self.topic.len());
+        text::begin(self.vsn, &head, &mut out);
+        out.extend_from_slice(b"{}");
+        text::finish(self.vsn, &mut out);
+        lossless(out)
+    }
+
+    fn head<'a>(&'a self, reference: Option<&'a Ref<'a>>) -> Head<'a> {
+        Head {
+            join_ref: self.join_ref.as_ref(),
+            reference,
+            topic: &self.topic,
+            event: &self.rules.event,
+        }
+    }
+}
+
+/// A `phx_reply` with a JSON response of the gateway's own, also where there is no channel.
+pub(super) fn reply(vsn: Vsn, head: &Head<'_>, status: Status, response: &str) -> Message {
+    lossless(reply_bytes(vsn, head, status, response.as_bytes()))
+}
+
+fn reply_bytes(vsn: Vsn, head: &Head<'_>, status: Status, response: &[u8]) -> Vec<u8> {
+    let head = Head {
+        event: "phx_reply",
+        ..*head
+    };
+    let mut out = Vec::with_capacity(96 + head.topic.len() + response.len());
+    text::begin(vsn, &head, &mut out);
+    out.extend_from_slice(b"{\"status\":\"");
+    out.extend_from_slice(status.as_str().as_bytes());
+    out.extend_from_slice(b"\",\"response\":");
+    out.extend_from_slice(response);
+    out.push(b'}');
+    text::finish(vsn, &mut out);
+    out
+}
+
+/// What a worker sent is spliced in unread: that it is text shows only here.
+fn checked(out: Vec<u8>) -> Result<Message, String> {
+    Utf8Bytes::try_from(Bytes::from(out))
+        .map(Message::Text)
+        .map_err(|_| "it is not UTF-8".to_owned())
+}
+
+/// A frame that was made of text alone.
+fn lossless(out: Vec<u8>) -> Message {
+    match String::from_utf8(out) {
+        Ok(text) => Message::Text(text.into()),
+        Err(error) => Message::Text(
+            String::from_utf8_lossy(error.as_bytes())
+                .into_owned()
+                .into(),
+        ),
+    }
+}
+
+fn unfit(reason: &str) -> Answer {
+    let text = format!("the result cannot be sent in the encoding of its call: {reason}");
+    CallError::new(ErrorCode::WorkerError, text)
+        .with_executed(Executed::Yes, false)
+        .into()
+}

@@ -1,0 +1,128 @@
+//! When a socket is to be closed: one timer for all reasons.
+//!
+//! The timer is set for the earliest moment that may matter and asked again when it fires, so a
+//! message that is received moves no timer.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+/// How sockets are told to go when the gateway shuts down.
+#[derive(Debug, Clone)]
+pub struct Drain {
+    /// Cancelled when the shutdown begins.
+    pub token: CancellationToken,
+    /// Each socket's turn comes at a random moment within so long, so that not all clients come
+    /// back to the other gateways at once.
+    pub spread: Duration,
+    /// After so long, sockets no longer wait for their calls.
+    pub timeout: Duration,
+}
+
+/// What has come due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    /// The client has been silent for too long.
+    Idle,
+    /// The client has not read for too long.
+    Stalled,
+    /// The gateway shuts down, and it is this socket's turn.
+    Turn,
+    /// The gateway shuts down, and the time for calls is over.
+    Over,
+}
+
+enum Shutdown {
+    Awaited(Pin<Box<WaitForCancellationFutureOwned>>),
+    Begun { turn: Instant, over: Instant },
+    Turned { over: Instant },
+}
+
+/// The deadlines of one socket.
+pub(super) struct Clock {
+    timer: Pin<Box<Sleep>>,
+    idle: Duration,
+    heard: Instant,
+    stall: Duration,
+    stalled_since: Option<Instant>,
+    drain: Drain,
+    shutdown: Shutdown,
+}
+
+impl Clock {
+    pub(super) fn new(idle: Duration, stall: Duration, drain: Drain) -> Self {
+        let now = Instant::now();
+        Self {
+            timer: Box::pin(sleep_until(now + idle)),
+            idle,
+            heard: now,
+            stall,
+            stalled_since: None,
+            shutdown: Shutdown::Awaited(Box::pin(drain.token.clone().cancelled_owned())),
+            drain,
+        }
+    }
+
+    /// The client has sent something.
+    pub(super) fn heard(&mut self) {
+        self.heard = Instant::now();
+    }
+
+    /// Whether the outbox is full. A client that is not read cannot be heard: its silence counts
+    /// again from when it is.
+    pub(super) fn stalled(&mut self, full: bool) {
+        if full && self.stalled_since.is_none() {
+            self.stalled_since = Some(Instant::now());
+        } else if !full && self.stalled_since.take().is_some() {
+            self.heard = Instant::now();
+        }
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Due> {
+        if let Shutdown::Awaited(begun) = &mut self.shutdown
+            && begun.as_mut().poll(cx).is_ready()
+        {
+            let now = Instant::now();
+            self.shutdown = Shutdown::Begun {
+                turn: now + self.drain.spread.mul_f64(rand::random()),
+                over: now + self.drain.timeout.max(self.drain.spread),
+            };
+        }
+        loop {
+            let (next, due) = self.next();
+            if next <= Instant::now() {
+                if let Shutdown::Begun { over, .. } = self.shutdown
+                    && due == Due::Turn
+                {
+                    self.shutdown = Shutdown::Turned { over };
+                }
+                return Poll::Ready(due);
+            }
+            // Moments that move away are left for the timer to find out.
+            if next < self.timer.deadline() || self.timer.is_elapsed() {
+                self.timer.as_mut().reset(next);
+            }
+            ready!(self.timer.as_mut().poll(cx));
+        }
+    }
+
+    fn next(&self) -> (Instant, Due) {
+        let client = match self.stalled_since {
+            Some(since) => (since + self.stall, Due::Stalled),
+            None => (self.heard + self.idle, Due::Idle),
+        };
+        let shutdown = match self.shutdown {
+            Shutdown::Awaited(_) => return client,
+            Shutdown::Begun { turn, .. } => (turn, Due::Turn),
+            Shutdown::Turned { over } => (over, Due::Over),
+        };
+        if shutdown.0 < client.0 {
+            shutdown
+        } else {
+            client
+        }
+    }
+}

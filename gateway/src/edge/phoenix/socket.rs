@@ -1,0 +1,265 @@
+//! The task of one socket: reads frames, runs calls, writes answers, until one side closes.
+//!
+//! Everything happens in this one task, and in turns: a call's answer, a stream's next item and
+//! the client's next frame are taken only while the outbox has room for what they cause. A client
+//! that does not read is therefore not read either, its calls' answers wait where they are, and
+//! its streams' credit runs out at their workers. It costs itself, and only itself.
+
+mod join;
+mod leave;
+mod poll;
+mod push;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_util::{Sink, Stream};
+use sluice_protocol::Identity;
+use sluice_protocol::response::Answer;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Error as WsError, Message};
+
+use super::auth::SocketAuth;
+use super::calls::{Calls, Followed, Opened};
+use super::channel::{Channel, Status, reply};
+use super::clock::{Clock, Drain, Due};
+use super::frame::{Frame, FrameError, Head, Ref, STOP_STREAM, Vsn};
+use super::options::Phoenix as Options;
+use super::outbox::Outbox;
+use super::service::CallService;
+use super::{binary, text};
+
+/// A transport of WebSocket messages: a `WebSocketStream`, or channels in tests.
+pub(super) trait Transport:
+    Stream<Item = Result<Message, WsError>> + Sink<Message, Error = WsError> + Unpin
+{
+}
+
+impl<T> Transport for T where
+    T: Stream<Item = Result<Message, WsError>> + Sink<Message, Error = WsError> + Unpin
+{
+}
+
+/// What all sockets share.
+#[derive(Debug)]
+pub(super) struct Shared<C, A> {
+    /// The limits and topics.
+    pub(super) options: Options,
+    /// Answers calls.
+    pub(super) service: C,
+    /// Decides who speaks.
+    pub(super) auth: A,
+    /// When and how to go.
+    pub(super) drain: Drain,
+}
+
+/// Why a socket ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum End {
+    /// The client has closed, and its close frame is to be answered.
+    ClientClosed,
+    /// The transport is gone.
+    Gone,
+    /// The gateway closes, with this code and reason.
+    Close(CloseCode, String),
+    /// Likewise, but the client does not read: what waits for it is given up.
+    Cut(CloseCode, String),
+}
+
+enum Event {
+    Opened(Opened),
+    Followed(Followed),
+    Message(Message),
+    Due(Due),
+    End(End),
+}
+
+/// One connected client.
+pub(super) struct Socket<T, C, A> {
+    transport: T,
+    shared: Arc<Shared<C, A>>,
+    vsn: Vsn,
+    identity: Identity,
+    channels: HashMap<Arc<str>, Arc<Channel>>,
+    calls: Calls,
+    outbox: Outbox,
+    clock: Clock,
+    /// It is this socket's turn to go: calls in flight may finish, new ones are refused.
+    leaving: bool,
+    /// Which source is asked first.
+    first: usize,
+    burst: usize,
+}
+
+impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
+    pub(super) fn new(
+        transport: T,
+        shared: Arc<Shared<C, A>>,
+        vsn: Vsn,
+        identity: Identity,
+    ) -> Self {
+        let options = &shared.options;
+        let clock = Clock::new(
+            options.idle_timeout,
+            options.write_timeout,
+            shared.drain.clone(),
+        );
+        Self {
+            transport,
+            vsn,
+            identity,
+            channels: HashMap::new(),
+            calls: Calls::default(),
+            outbox: Outbox::new(options.outbox_frames, options.outbox_bytes),
+            clock,
+            leaving: false,
+            first: 0,
+            burst: 0,
+            shared,
+        }
+    }
+
+    /// Serves the client until one side closes; the transport is handed back.
+    pub(super) async fn run(mut self) -> T {
+        let end = self.serve().await;
+        tracing::debug!(?end, "socket ends");
+        // Cancels all calls, before anybody waits for the client.
+        self.calls = Calls::default();
+        self.channels.clear();
+        self.end(end).await;
+        self.transport
+    }
+
+    async fn serve(&mut self) -> End {
+        loop {
+            let event = std::future::poll_fn(|cx| self.poll_event(cx)).await;
+            match event {
+                Event::Opened((id, outcome)) => self.on_opened(id, outcome),
+                Event::Followed((id, answer)) => self.on_followed(&id, &answer),
+                Event::Message(message) => {
+                    self.clock.heard();
+                    if let Some(end) = self.on_message(message) {
+                        return end;
+                    }
+                }
+                Event::Due(due) => {
+                    if let Some(end) = self.on_due(due) {
+                        return end;
+                    }
+                }
+                Event::End(end) => return end,
+            }
+            if self.leaving && self.calls.len() == 0 {
+                return going_away();
+            }
+        }
+    }
+
+    fn on_message(&mut self, message: Message) -> Option<End> {
+        let handled = match &message {
+            Message::Text(text) => text::decode(self.vsn, text).map(|f| self.on_frame(f)),
+            Message::Binary(_) if self.vsn == Vsn::V1 => Err(FrameError::BinaryUnsupported),
+            Message::Binary(bytes) => binary::decode(bytes).map(|f| self.on_frame(f)),
+            Message::Close(_) => return Some(End::ClientClosed),
+            // The transport answers pings by itself.
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(()),
+        };
+        let error = handled.err()?;
+        Some(End::Close(error.close_code(), error.to_string()))
+    }
+
+    fn on_frame(&mut self, frame: Frame<'_>) {
+        if frame.topic == "phoenix" && frame.event == "heartbeat" {
+            return self.reply_outside(&frame, None, Status::Ok, "{}");
+        }
+        if frame.event == "phx_join" {
+            return self.on_join(frame);
+        }
+        let Some(channel) = self.channels.get(frame.topic.as_ref()).cloned() else {
+            return self.on_frame_outside(&frame);
+        };
+        if !channel.is_for(frame.join_ref.as_ref()) {
+            // Meant for a join that is no more; its client has been told.
+            return;
+        }
+        if frame.event == "phx_leave" {
+            self.on_leave(&channel, &frame);
+        } else if frame.event == channel.rules.event {
+            self.on_call(&channel, frame);
+        } else if frame.event == STOP_STREAM {
+            self.on_stop(&channel, &frame);
+        } else if frame.reference.is_some() {
+            let reason = serde_json::json!({ "reason": "unknown event" });
+            let reference = frame.reference.as_ref();
+            let encoding = frame.payload.encoding;
+            let reply = channel.reply_value(reference, Status::Error, &reason, encoding);
+            self.outbox.push(reply);
+        }
+    }
+
+    /// A frame for a topic that is not joined.
+    fn on_frame_outside(&mut self, frame: &Frame<'_>) {
+        if frame.event == "phx_leave" {
+            self.reply_outside(frame, frame.join_ref.as_ref(), Status::Ok, "{}");
+        } else {
+            self.reply_outside(frame, None, Status::Error, UNMATCHED);
+        }
+    }
+
+    /// A reply to a frame that belongs to no channel.
+    fn reply_outside(
+        &mut self,
+        frame: &Frame<'_>,
+        join_ref: Option<&Ref<'_>>,
+        status: Status,
+        response: &str,
+    ) {
+        let head = Head {
+            join_ref,
+            reference: frame.reference.as_ref(),
+            topic: &frame.topic,
+            event: &frame.event,
+        };
+        self.outbox.push(reply(self.vsn, &head, status, response));
+    }
+
+    fn on_due(&mut self, due: Due) -> Option<End> {
+        match due {
+            // Not 1000: clients take that for a close that they asked for, and stay away.
+            Due::Idle => {
+                let reason = "idle: nothing heard, no heartbeat";
+                Some(End::Close(CloseCode::Away, reason.to_owned()))
+            }
+            Due::Stalled => Some(End::Cut(CloseCode::Policy, "slow client".to_owned())),
+            Due::Turn => {
+                self.begin_to_leave();
+                None
+            }
+            Due::Over => Some(going_away()),
+        }
+    }
+
+    /// Pushes an answer of a call in flight; forgets the call after its final one.
+    fn on_followed(&mut self, id: &sluice_protocol::RequestId, answer: &Answer) {
+        let Some(in_flight) = self.calls.get_mut(id.as_str()) else {
+            return;
+        };
+        let message = in_flight
+            .channel
+            .push(id.as_str(), answer, in_flight.encoding);
+        self.outbox.push(message);
+        if answer.is_final() {
+            self.calls.remove(id.as_str());
+        }
+    }
+}
+
+/// What a topic that nobody serves, or that is not joined, is answered with.
+const UNMATCHED: &str = r#"{"reason":"unmatched topic"}"#;
+
+fn going_away() -> End {
+    End::Close(
+        CloseCode::Restart,
+        "the gateway restarts; connect again".to_owned(),
+    )
+}

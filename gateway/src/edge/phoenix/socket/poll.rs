@@ -1,0 +1,90 @@
+//! What a socket does next: whose turn it is among its calls, its client, its writer, its clock.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::error::{Error as WsError, ProtocolError};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+use super::{End, Event, Socket, Transport};
+use crate::edge::phoenix::auth::SocketAuth;
+use crate::edge::phoenix::service::CallService;
+
+/// Events that are handled before the writer gets a turn, should all keep coming.
+const BURST: usize = 64;
+
+impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
+    /// The next thing to do; writes while there is nothing.
+    pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        loop {
+            if self.burst == BURST {
+                self.burst = 0;
+                if let Poll::Ready(event) = self.poll_between(cx) {
+                    return Poll::Ready(event);
+                }
+            }
+            let room = self.room();
+            if let Poll::Ready(event) = self.poll_sources(room, cx) {
+                self.burst += 1;
+                return Poll::Ready(event);
+            }
+            self.burst = 0;
+            let polled = self.poll_between(cx);
+            // What was held back has not been asked, and would wake nobody.
+            if polled.is_ready() || self.room() == room {
+                return polled;
+            }
+        }
+    }
+
+    /// Writes what can be written, and looks at the clock.
+    fn poll_between(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        if let Poll::Ready(Err(_)) = self.outbox.poll_write(&mut self.transport, cx) {
+            return Poll::Ready(Event::End(End::Gone));
+        }
+        self.clock.stalled(!self.outbox.has_room());
+        self.clock.poll(cx).map(Event::Due)
+    }
+
+    /// Whether there is room for anything, and for streams.
+    fn room(&self) -> (bool, bool) {
+        (self.outbox.has_room(), self.outbox.has_room_for_streams())
+    }
+
+    fn poll_sources(&mut self, room: (bool, bool), cx: &mut Context<'_>) -> Poll<Event> {
+        const SOURCES: usize = 4;
+        let (any, streams) = room;
+        // In turns: a source that is always ready must not starve the others.
+        self.first = (self.first + 1) % SOURCES;
+        for source in (self.first..self.first + SOURCES).map(|n| n % SOURCES) {
+            let polled = match source {
+                0 if any => self.calls.poll_opened(cx).map(Event::Opened),
+                1 if any => self.calls.poll_late(cx).map(Event::Followed),
+                2 if streams => self.calls.poll_streams(cx).map(Event::Followed),
+                3 if any => Pin::new(&mut self.transport).poll_next(cx).map(received),
+                _ => Poll::Pending,
+            };
+            if polled.is_ready() {
+                return polled;
+            }
+        }
+        Poll::Pending
+    }
+}
+
+/// What the transport yielded.
+fn received(item: Option<Result<Message, WsError>>) -> Event {
+    let close = |code, error: &WsError| Event::End(End::Close(code, error.to_string()));
+    match item {
+        Some(Ok(message)) => Event::Message(message),
+        Some(Err(error)) => match &error {
+            WsError::Capacity(_) => close(CloseCode::Size, &error),
+            WsError::Utf8(_) => close(CloseCode::Invalid, &error),
+            WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Event::End(End::Gone),
+            WsError::Protocol(_) | WsError::AttackAttempt => close(CloseCode::Protocol, &error),
+            _ => Event::End(End::Gone),
+        },
+        None => Event::End(End::Gone),
+    }
+}

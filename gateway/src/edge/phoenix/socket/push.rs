@@ -1,0 +1,228 @@
+//! Calls: from the push that makes one to its first answer; and the push that stops a stream.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use sluice_protocol::payload::Encoding;
+use sluice_protocol::response::Answer;
+use sluice_protocol::{CallError, ErrorCode, Payload, Request, RequestId};
+
+use super::{Socket, Transport};
+use crate::edge::phoenix::auth::SocketAuth;
+use crate::edge::phoenix::calls::Stage;
+use crate::edge::phoenix::channel::{Channel, Status};
+use crate::edge::phoenix::frame::{Frame, Ref};
+use crate::edge::phoenix::service::CallService;
+use crate::pipeline::Call;
+use crate::reply::{Answers, Reply};
+
+/// The `request_id` of errors about requests that have none.
+const UNKNOWN: &str = "unknown";
+
+impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
+    pub(super) fn on_call(&mut self, channel: &Arc<Channel>, frame: Frame<'_>) {
+        let encoding = frame.payload.encoding;
+        let reference = frame.reference;
+        let request = match encoding {
+            Encoding::Json => Request::from_json(&frame.payload.bytes),
+            Encoding::MessagePack => Request::from_message_pack(&frame.payload.bytes),
+        };
+        let admitted = match request {
+            Ok(request) => self.admit(request),
+            Err(error) => Err((request_id(&frame.payload), error)),
+        };
+        let (id, request) = match admitted {
+            Ok(admitted) => admitted,
+            Err((id, error)) => {
+                let id = id.as_ref().map_or(UNKNOWN, RequestId::as_str);
+                return self.refuse(channel, reference.as_ref(), encoding, id, error);
+            }
+        };
+        let name = request.request_type.clone();
+        let call = self.call(channel, id.clone(), request);
+        let owed = if channel.responds_in_reply(reference.as_ref()) {
+            reference.map(|reference| (reference.into_owned(), name))
+        } else {
+            // Taken: all that can refuse it now answers by the response.
+            if reference.is_some() {
+                let taken = Status::Ok;
+                let reply = channel.reply_text(reference.as_ref(), taken, name.as_str(), encoding);
+                self.outbox.push(reply);
+            }
+            None
+        };
+        let service = self.shared.service.clone();
+        let answer = async move { service.call(call).await };
+        self.calls
+            .open(id, Arc::clone(channel), encoding, owed, answer);
+    }
+
+    /// What the socket itself asks of a request.
+    fn admit(
+        &self,
+        request: Request,
+    ) -> Result<(RequestId, Request), (Option<RequestId>, CallError)> {
+        let Some(id) = request.request_id.clone() else {
+            let text = "missing required fields: request_id";
+            return Err((None, CallError::new(ErrorCode::InvalidRequest, text)));
+        };
+        let refusal = if self.calls.contains(&id) {
+            let text = "a request with this request_id is still in flight on this socket";
+            CallError::new(ErrorCode::DuplicateRequest, text)
+        } else if self.leaving {
+            let text = "the gateway is shutting down; connect again and repeat the request";
+            CallError::new(ErrorCode::Overloaded, text)
+        } else if self.calls.len() >= self.shared.options.max_in_flight {
+            let text = format!(
+                "this socket has {} calls in flight, the most it may have; try again after one has ended",
+                self.calls.len()
+            );
+            CallError::new(ErrorCode::Overloaded, text)
+        } else {
+            return Ok((id, request));
+        };
+        Err((Some(id), refusal))
+    }
+
+    fn call(&self, channel: &Channel, request_id: RequestId, request: Request) -> Call {
+        Call {
+            request_id,
+            service: request.service,
+            request_type: request.request_type,
+            version: request.version,
+            args: request.args,
+            identity: self.shared.auth.call(&channel.identity, request.claim),
+            trace: request.trace,
+            timeout_ms: request.timeout_ms,
+            idempotent_only: false,
+        }
+    }
+
+    /// Answers a push that does not become a call: the reply and the response say the same.
+    fn refuse(
+        &mut self,
+        channel: &Channel,
+        reference: Option<&Ref<'_>>,
+        encoding: Encoding,
+        request_id: &str,
+        error: CallError,
+    ) {
+        let answer = Answer::from(error);
+        if reference.is_some() {
+            let reply = channel.reply_answer(reference, request_id, &answer, encoding);
+            self.outbox.push(reply);
+        }
+        if !channel.responds_in_reply(reference) {
+            self.outbox
+                .push(channel.push(request_id, &answer, encoding));
+        }
+    }
+
+    /// A call's first answer.
+    pub(super) fn on_opened(&mut self, id: RequestId, outcome: Result<Reply, CallError>) {
+        let leaving = self.leaving;
+        let Some(in_flight) = self.calls.get_mut(id.as_str()) else {
+            return;
+        };
+        let (channel, encoding) = (Arc::clone(&in_flight.channel), in_flight.encoding);
+        let owed = in_flight.owed.take();
+        let stop = in_flight.stage == Stage::Opening { stop: true };
+        let (answer, follow) = first_answer(outcome, stop, leaving);
+        let in_reply = matches!(answer, Some(Answer::Result(_) | Answer::Error(_)));
+        let messages = match (owed, &answer) {
+            (Some((reference, _)), Some(answer)) if in_reply => {
+                let reply = channel.reply_answer(Some(&reference), id.as_str(), answer, encoding);
+                [Some(reply), None]
+            }
+            (owed, answer) => [
+                owed.map(|(reference, name)| {
+                    channel.reply_text(Some(&reference), Status::Ok, name.as_str(), encoding)
+                }),
+                answer
+                    .as_ref()
+                    .map(|answer| channel.push(id.as_str(), answer, encoding)),
+            ],
+        };
+        for message in messages.into_iter().flatten() {
+            self.outbox.push(message);
+        }
+        match follow {
+            Some((stage, answers)) => self.calls.follow(&id, stage, answers),
+            None => drop(self.calls.remove(id.as_str())),
+        }
+    }
+
+    /// `stop_stream`: the end frame, then the reply.
+    pub(super) fn on_stop(&mut self, channel: &Arc<Channel>, frame: &Frame<'_>) {
+        let id = request_id(&frame.payload);
+        let found = id.as_ref().is_some_and(|id| self.stop(channel, id));
+        if frame.reference.is_some() {
+            let (status, response) = if found {
+                (Status::Ok, serde_json::json!({}))
+            } else {
+                (Status::Error, serde_json::json!({ "reason": "not_found" }))
+            };
+            let (reference, encoding) = (frame.reference.as_ref(), frame.payload.encoding);
+            let reply = channel.reply_value(reference, status, &response, encoding);
+            self.outbox.push(reply);
+        }
+    }
+
+    fn stop(&mut self, channel: &Arc<Channel>, id: &RequestId) -> bool {
+        let Some(in_flight) = self.calls.get_mut(id.as_str()) else {
+            return false;
+        };
+        if !Arc::ptr_eq(&in_flight.channel, channel) {
+            return false;
+        }
+        match &mut in_flight.stage {
+            Stage::Streaming => {
+                let encoding = in_flight.encoding;
+                let end = channel.push(id.as_str(), &Answer::StreamEnd, encoding);
+                self.outbox.push(end);
+                self.calls.remove(id.as_str());
+                true
+            }
+            // It ends as soon as it turns out to be a stream; another kind of call goes on.
+            Stage::Opening { stop } => {
+                *stop = true;
+                true
+            }
+            Stage::Late => false,
+        }
+    }
+}
+
+/// What to say of a call at first, and the answers that are still to come.
+fn first_answer(
+    outcome: Result<Reply, CallError>,
+    stop: bool,
+    leaving: bool,
+) -> (Option<Answer>, Option<(Stage, Answers)>) {
+    match outcome {
+        Err(error) => (Some(error.into()), None),
+        Ok(Reply::Accepted) => (None, None),
+        Ok(Reply::Result(payload)) => (Some(Answer::Result(payload)), None),
+        Ok(Reply::Async(answers)) => (Some(Answer::AsyncAck), Some((Stage::Late, answers))),
+        // Its answers are dropped, which cancels it.
+        Ok(Reply::Stream(_)) if stop => (Some(Answer::StreamEnd), None),
+        Ok(Reply::Stream(_)) if leaving => (Some(super::leave::stream_cut()), None),
+        Ok(Reply::Stream(answers)) => {
+            let follow = (Stage::Streaming, answers);
+            (Some(Answer::StreamAck), Some(follow))
+        }
+    }
+}
+
+/// The `request_id` of a payload, where there is a valid one, whatever else is wrong.
+fn request_id(payload: &Payload) -> Option<RequestId> {
+    #[derive(Deserialize)]
+    struct Named {
+        request_id: RequestId,
+    }
+    let named: Option<Named> = match payload.encoding {
+        Encoding::Json => serde_json::from_slice(&payload.bytes).ok(),
+        Encoding::MessagePack => rmp_serde::from_slice(&payload.bytes).ok(),
+    };
+    named.map(|named| named.request_id)
+}

@@ -1,0 +1,12 @@
+//! Sockets over channels in memory, with paused time; and a few over TCP.
+
+mod bounds;
+mod calls;
+mod channels;
+mod frames;
+mod message_pack;
+mod node;
+mod rig;
+mod shutdown;
+mod streams;
+mod wire;
