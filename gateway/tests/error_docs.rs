@@ -7,7 +7,7 @@ const PAGE: &str = include_str!("../../docs/errors.md");
 fn sections() -> Vec<(&'static str, &'static str)> {
     PAGE.split("\n## ")
         .skip(1)
-        .map(|section| section.split_once('\n').unwrap())
+        .map(|section| section.split_once('\n').unwrap_or_default())
         .collect()
 }
 
