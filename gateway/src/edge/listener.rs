@@ -1,6 +1,6 @@
 //! Sockets: accepting, serving HTTP/1.1 and HTTP/2, draining.
 //!
-//! Nothing here knows what a request means, and nothing but [`accept`] knows that a connection is
+//! Nothing here knows what a request means, and nothing but `accept` knows that a connection is
 //! TCP.
 
 mod accept;

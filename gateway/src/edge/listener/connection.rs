@@ -50,10 +50,8 @@ pub(super) struct Server<S> {
 impl<S: CallService> Server<S> {
     pub(super) fn new(edge: Edge<S>, drain: CancellationToken) -> Self {
         let mut http = Builder::new(TokioExecutor::new());
-        http.http1()
-            .header_read_timeout(None)
-            .max_buf_size(BUFFER)
-            .pipeline_flush(true);
+        // Not `pipeline_flush`: with it hyper takes a response in whole, however slow the client.
+        http.http1().header_read_timeout(None).max_buf_size(BUFFER);
         http.http2()
             .timer(TokioTimer::new())
             .keep_alive_interval(PING)
@@ -112,7 +110,8 @@ impl<S: CallService> Server<S> {
         let mut http = pin!(self.http.serve_connection_with_upgrades(io, service));
         let header_timeout = self.edge.parts().config.http.header_timeout;
         let mut timer = pin!(sleep(header_timeout));
-        let mut known_requests = 0;
+        // How many requests there were when the timer fired last, if none was in flight then.
+        let mut known = None;
         let (mut draining, mut closing) = (false, false);
         loop {
             let served = poll_fn(|cx| {
@@ -148,15 +147,16 @@ impl<S: CallService> Server<S> {
                     tokio::task::yield_now().await;
                 }
                 () = &mut timer => {
-                    let idle = !activity.is_busy() && activity.begun() == known_requests;
-                    if idle && (closing || known_requests == 0) {
+                    let requests = (!activity.is_busy()).then(|| activity.begun());
+                    let idle = requests.is_some() && requests == known;
+                    if requests == Some(0) || (idle && closing) {
                         return;
                     }
                     if idle {
                         closing = true;
                         http.as_mut().graceful_shutdown();
                     }
-                    known_requests = activity.begun();
+                    known = requests;
                     timer.as_mut().reset(Instant::now() + IDLE);
                 }
             }
