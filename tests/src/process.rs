@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::log::Log;
-use crate::{Error, LIMIT, Result, eventually_within};
+use crate::{Error, LIMIT, Result, eventually, eventually_within};
 
 /// Lines of a child's log in a failure message.
 const TAIL: usize = 60;
@@ -158,8 +158,26 @@ impl Process {
     }
 
     /// SIGSTOP: stands still with its connections open, like a machine that hangs.
-    pub fn freeze(&self) -> Result {
-        self.signal("STOP")
+    pub async fn freeze(&self) -> Result {
+        self.signal("STOP")?;
+        // The signal is out before its last thread has stopped.
+        let tasks = format!("/proc/{}/task", self.pid());
+        eventually("every thread stands still", || async {
+            let threads = std::fs::read_dir(&tasks)?;
+            let stopped = |thread: std::fs::DirEntry| {
+                let stat = std::fs::read_to_string(thread.path().join("stat"))?;
+                // The state follows the name in parentheses, which may hold anything.
+                let state = stat
+                    .rsplit_once(") ")
+                    .map(|(_, rest)| rest.starts_with('T'));
+                Ok(state.unwrap_or(false))
+            };
+            threads
+                .map(|t| stopped(t?))
+                .collect::<std::io::Result<Vec<bool>>>()
+                .map(|all| all.iter().all(|s| *s))
+        })
+        .await
     }
 
     /// SIGCONT: goes on after [`freeze`](Self::freeze).

@@ -75,7 +75,7 @@ on_each_broker! {
     async fn a_frozen_worker_is_given_up_and_comes_back(kind: BrokerKind) {
         let cluster = Cluster::start(kind).await.unwrap();
         let client = cluster.gateway(0).client().unwrap();
-        cluster.worker(0).process().freeze().unwrap();
+        cluster.worker(0).process().freeze().await.unwrap();
         let (status, envelope) = client.call("demo", "log", json!({"message": "x"})).await.unwrap();
         assert!(!envelope.success && (502..=504).contains(&status), "{status} {envelope:?}");
         cluster.worker(0).process().thaw().unwrap();

@@ -96,7 +96,7 @@ async fn a_frozen_process_stands_still_and_goes_on_when_thawed() {
             .unwrap()
     };
     let process = shell("exec sleep 60");
-    process.freeze().unwrap();
+    process.freeze().await.unwrap();
     eventually("stopped", || std::future::ready(state(&process) == 'T'))
         .await
         .unwrap();
