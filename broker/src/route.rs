@@ -16,6 +16,9 @@ use crate::subscription::{Admission, Subscription};
 /// Bodies from this size on are shared by all receivers; smaller ones are cheaper to copy.
 const SHARE_FROM: usize = 4096;
 
+/// Looks for a receiver that has not ended meanwhile.
+const MAX_PICKS: usize = 8;
+
 const NO_RESPONDERS: &[u8] = b"NATS/1.0 503\r\n\r\n";
 
 /// Routes messages on behalf of one client; keeps what can be used again from one to the next.
@@ -37,10 +40,20 @@ impl Router {
         if !is_routable(publish.subject) {
             return false;
         }
-        index.find(publish.subject, &mut self.matches, |sub| {
-            sub.is_live() && (echo || sub.client.id != sender.id)
-        });
-        self.deliver(index, publish)
+        // A member of a queue group may end between being picked and being given the message:
+        // then another one gets it. Who ended is not found again.
+        for _ in 0..MAX_PICKS {
+            index.find(publish.subject, &mut self.matches, |sub| {
+                sub.is_live() && (echo || sub.client.id != sender.id)
+            });
+            if self.matches.subs.is_empty() {
+                return false;
+            }
+            if self.deliver(index, publish) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Tells the sender of a request that nobody listens: on the reply subject, through its own
@@ -61,7 +74,7 @@ impl Router {
         self.deliver(index, &status);
     }
 
-    /// Delivers to all matches and clears them.
+    /// Delivers to all matches and clears them; whether anybody took it.
     fn deliver(&mut self, index: &Sublist, publish: &Publish<'_>) -> bool {
         let message = Message {
             publish,

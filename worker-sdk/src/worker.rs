@@ -201,7 +201,7 @@ async fn listen(shared: &Arc<Shared>, services: &Arc<[Arc<Service>]>) -> Result<
             .instance_all(&service.name, &shared.instance);
         let messages = shared.client.subscribe(subject).await?;
         let (asked, service_) = (shared.clone(), service.clone());
-        let reader = intake::read(messages, shared.closing.clone(), move |message| {
+        let reader = intake::read(messages, shared.closing(), move |message| {
             control::handle(asked.clone(), service_.clone(), message)
         });
         shared.readers.spawn(reader);

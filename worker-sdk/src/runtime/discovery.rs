@@ -27,7 +27,7 @@ pub(crate) async fn serve(
     let discover = shared.client.subscribe(shared.subjects.discover()).await?;
     let (asked, all) = (shared.clone(), services.clone());
     let waiting = Arc::new(Semaphore::new(MAX_WAITING));
-    let reader = intake::read(discover, shared.closing.clone(), move |message| {
+    let reader = intake::read(discover, shared.closing(), move |message| {
         discovered(&asked, &all, &waiting, &message);
         std::future::ready(())
     });
@@ -37,7 +37,7 @@ pub(crate) async fn serve(
         let group = QUEUE_GROUP.to_owned();
         let pulls = shared.client.queue_subscribe(subject, group).await?;
         let (asked, service) = (shared.clone(), service.clone());
-        let reader = intake::read(pulls, shared.closing.clone(), move |message: Message| {
+        let reader = intake::read(pulls, shared.closing(), move |message: Message| {
             let (asked, service) = (asked.clone(), service.clone());
             async move {
                 if let Some(reply) = message.reply {

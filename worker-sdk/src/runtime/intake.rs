@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{HeaderMap, Message, Subscriber};
+use async_nats::{Client, HeaderMap, Message, Subscriber};
 use futures_util::{FutureExt, StreamExt};
 use serde_json::json;
 use sluice_protocol::function::Timeout;
@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use super::connection::round_trip;
 use super::execute;
 use super::running::{Opening, Running};
 use super::service::Entry;
@@ -27,8 +28,8 @@ use crate::error::Error;
 const MAX_DEADLINE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Handles each message of a subscription, whatever becomes of the ones before; when `closing`,
-/// unsubscribes and handles what has arrived already.
-pub(crate) async fn read<F, Fut>(mut messages: Subscriber, closing: CancellationToken, handle: F)
+/// unsubscribes and handles everything that the broker had sent until then.
+pub(crate) async fn read<F, Fut>(mut messages: Subscriber, closing: Closing, handle: F)
 where
     F: Fn(Message) -> Fut,
     Fut: Future<Output = ()>,
@@ -39,12 +40,31 @@ where
                 Some(message) => one(&handle, message).await,
                 None => return,
             },
-            () = closing.cancelled() => break,
+            () = closing.token.cancelled() => break,
         }
     }
-    let _ = messages.unsubscribe().await;
-    while let Some(message) = messages.next().await {
+    leave(&mut messages).await;
+    round_trip(&closing.client).await;
+    while let Some(Some(message)) = messages.next().now_or_never() {
         one(&handle, message).await;
+    }
+}
+
+/// When to stop reading, and the connection to settle with the broker then.
+#[derive(Debug, Clone)]
+pub(crate) struct Closing {
+    pub(crate) token: CancellationToken,
+    pub(crate) client: Client,
+}
+
+/// Ends a subscription at the broker, and keeps it here.
+///
+/// The client forgets a subscription as soon as it has written a plain UNSUB, and drops what the
+/// broker had already sent. With a maximum that it never reaches the client keeps it, while the
+/// broker, for which a number of more than nine digits is none, ends it at once.
+async fn leave(messages: &mut Subscriber) {
+    if let Err(error) = messages.unsubscribe_after(u64::MAX).await {
+        tracing::debug!(%error, "the connection is closed already");
     }
 }
 
@@ -52,7 +72,7 @@ where
 /// has been told.
 pub(crate) async fn read_queue<F, Fut>(
     mut messages: Subscriber,
-    (leaving, closing): (CancellationToken, CancellationToken),
+    (leaving, closing): (CancellationToken, Closing),
     membership: mpsc::Sender<()>,
     handle: F,
 ) where
@@ -68,12 +88,7 @@ pub(crate) async fn read_queue<F, Fut>(
             () = leaving.cancelled() => break,
         }
     }
-    // The client forgets a subscription as soon as it has written UNSUB, and drops what the broker
-    // had already sent. With a maximum that it never reaches the client keeps it, while the broker,
-    // for which a number of more than nine digits is none, ends it at once.
-    if let Err(error) = messages.unsubscribe_after(u64::MAX).await {
-        tracing::debug!(%error, "the connection is closed already");
-    }
+    leave(&mut messages).await;
     drop(membership);
     read(messages, closing, handle).await;
 }

@@ -149,7 +149,7 @@ impl Registrar {
                 .shared
                 .client
                 .queue_subscribe(entry.subject.clone(), group);
-            let tokens = (self.shared.leaving.clone(), self.shared.closing.clone());
+            let tokens = (self.shared.leaving.clone(), self.shared.closing());
             let (shared, entry) = (self.shared.clone(), entry.clone());
             let reader = intake::read_queue(calls.await?, tokens, membership, move |message| {
                 let (shared, entry) = (shared.clone(), entry.clone());

@@ -55,19 +55,15 @@ pub(crate) async fn serve(shared: &Arc<Shared>, service: &Arc<Service>) -> Resul
         ] {
             let questions = shared.client.subscribe(subject).await?;
             let (asked, service, started) = (shared.clone(), service.clone(), started.clone());
-            let reader = intake::read(
-                questions,
-                shared.closing.clone(),
-                move |message: Message| {
-                    let body = answer(verb, &asked, &service, &started);
-                    let client = asked.client.clone();
-                    async move {
-                        if let Some(reply) = message.reply {
-                            let _ = client.publish(reply, body.to_string().into()).await;
-                        }
+            let reader = intake::read(questions, shared.closing(), move |message: Message| {
+                let body = answer(verb, &asked, &service, &started);
+                let client = asked.client.clone();
+                async move {
+                    if let Some(reply) = message.reply {
+                        let _ = client.publish(reply, body.to_string().into()).await;
                     }
-                },
-            );
+                }
+            });
             shared.readers.spawn(reader);
         }
     }

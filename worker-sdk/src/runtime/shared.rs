@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::Link;
+use super::intake::Closing;
 use super::reply::Replier;
 use super::table::Table;
 use crate::call::Outbound;
@@ -45,6 +46,14 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// What readers of subscriptions stop by.
+    pub(crate) fn closing(&self) -> Closing {
+        Closing {
+            token: self.closing.clone(),
+            client: self.client.clone(),
+        }
+    }
+
     pub(crate) fn replier(&self, reply: Option<async_nats::Subject>) -> Replier {
         Replier::new(self.client.clone(), reply, self.instance.clone())
     }
