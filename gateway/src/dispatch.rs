@@ -38,6 +38,7 @@ use self::exchange::{Exchange, Progress};
 use self::inbox::Inbox;
 use crate::config::DispatchOptions;
 use crate::pipeline::Ready;
+use crate::registry::Registry;
 use crate::reply::{Answers, Reply};
 use crate::sticky::StickyStore;
 
@@ -80,6 +81,7 @@ pub struct Link {
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) link: Link,
+    pub(crate) registry: Arc<Registry>,
     pub(crate) sticky: Arc<dyn StickyStore>,
     pub(crate) options: DispatchOptions,
 }
@@ -93,10 +95,16 @@ pub struct Dispatcher {
 impl Dispatcher {
     /// A dispatcher over `link`.
     #[must_use]
-    pub fn new(link: Link, sticky: Arc<dyn StickyStore>, options: DispatchOptions) -> Self {
+    pub fn new(
+        link: Link,
+        registry: Arc<Registry>,
+        sticky: Arc<dyn StickyStore>,
+        options: DispatchOptions,
+    ) -> Self {
         Self {
             context: Arc::new(Context {
                 link,
+                registry,
                 sticky,
                 options,
             }),

@@ -12,7 +12,7 @@ use crate::payload::Encoding;
 
 /// The wire protocol's version, [`crate::PROTOCOL_VERSION`].
 pub const PROTOCOL: &str = "Sluice-Protocol";
-/// The gateway's id of the call, the same in each attempt.
+/// The gateway's id of the attempt: what cancel, credit and ping name.
 pub const CALL_ID: &str = "Sluice-Call";
 /// The client's id of the request, percent-encoded.
 pub const REQUEST_ID: &str = "Sluice-Request-Id";
@@ -106,7 +106,7 @@ impl Credit {
 /// All headers of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallHeaders {
-    /// The gateway's id of the call.
+    /// The gateway's id of the attempt.
     pub call_id: String,
     /// The client's id of the request.
     pub request_id: String,

@@ -205,9 +205,15 @@ impl Error {
     }
 
     pub(crate) fn from_call_error(error: CallError) -> Self {
+        // That the callee did not run says nothing of the caller, which did: passed on as it is, the
+        // refusal would make the gateway run the caller again.
+        let executed = match error.executed {
+            Executed::No => Executed::Unknown,
+            other => other,
+        };
         let mut own = Self::new(error.code_text(), error.message.clone())
-            .can_retry(error.can_retry)
-            .executed(error.executed);
+            .can_retry(false)
+            .executed(executed);
         own.0.status = error.status;
         own.0.details = error.details.map(|details| *details);
         own
@@ -281,14 +287,23 @@ mod tests {
     }
 
     #[test]
-    fn it_survives_the_way_through_another_worker() {
+    fn passed_on_by_a_caller_it_does_not_say_that_the_caller_did_not_run() {
         let error = Error::new("busy", "later")
             .status(409)
             .can_retry(true)
             .executed(Executed::No)
             .details(json!({"a": 1}));
         let call = error.to_call_error();
-        assert_eq!(Error::from_call_error(call.clone()).to_call_error(), call);
+        let passed_on = Error::from_call_error(call.clone()).to_call_error();
+        assert_eq!(
+            (passed_on.executed, passed_on.can_retry),
+            (Executed::Unknown, false)
+        );
+        assert_eq!(
+            (passed_on.code_text(), passed_on.http_status()),
+            ("busy", 409)
+        );
+        assert_eq!(passed_on.details, call.details);
     }
 
     #[test]

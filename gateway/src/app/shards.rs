@@ -37,6 +37,9 @@ pub(super) struct Shared {
     pub(super) config: Arc<Config>,
 }
 
+/// For the last messages, after the drain.
+const FLUSH_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// All shards of a gateway.
 pub(super) struct Shards {
     drain: CancellationToken,
@@ -109,8 +112,10 @@ async fn run(
         return;
     }
     edge::serve(listener, shard, drain).await;
-    if let Err(error) = broker.client().flush().await {
-        tracing::warn!(shard = id, %error, "the last messages may not have gone out");
+    // Without a broker the client would wait for one for ever.
+    let flushed = tokio::time::timeout(FLUSH_WITHIN, broker.client().flush()).await;
+    if !matches!(flushed, Ok(Ok(()))) {
+        tracing::warn!(shard = id, "the last messages may not have gone out");
     }
     stop.cancel();
 }
@@ -146,7 +151,12 @@ fn shard(id: usize, shared: &Shared, broker: Arc<NatsBroker>) -> Arc<Shard> {
         subjects: shared.subjects.clone(),
     };
     let options = shared.config.dispatch.clone();
-    let dispatcher = Dispatcher::new(link, shared.sticky.clone(), options);
+    let dispatcher = Dispatcher::new(
+        link,
+        shared.registry.clone(),
+        shared.sticky.clone(),
+        options,
+    );
     Arc::new(Shard {
         id,
         pipeline: Pipeline::new(shared.registry.clone(), dispatcher, &shared.config),

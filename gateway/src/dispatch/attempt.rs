@@ -50,6 +50,10 @@ pub(super) struct Attempt {
     missed: u32,
     probe: Option<BoxFuture<'static, Probed>>,
     broken_until: Option<Instant>,
+    /// Since the last break: what is heard now is no old news.
+    reconnected: bool,
+    /// Whether anybody replied: after that the broker does not say that nobody listens.
+    heard: bool,
     load: Option<LoadGuard>,
 }
 
@@ -98,6 +102,8 @@ impl Attempt {
             missed: 0,
             probe: None,
             broken_until: None,
+            reconnected: false,
+            heard: false,
         }
     }
 
@@ -140,6 +146,9 @@ impl Attempt {
         on_break: OnBreak,
     ) -> Result<Option<Frame>, Failure> {
         match delivery {
+            Delivery::NoResponders if self.heard => {
+                Err(Failure::Protocol("it says that nobody responds".to_owned()))
+            }
             Delivery::NoResponders => {
                 if let Some(instance) = &self.holder {
                     instance.suspend(link.clock.now_ms());
@@ -155,6 +164,7 @@ impl Attempt {
             )),
             Delivery::Disconnected => {
                 self.probe = None;
+                self.reconnected = false;
                 self.broken_until = Some(Instant::now() + BROKEN_LIMIT);
                 Ok(None)
             }
@@ -162,12 +172,16 @@ impl Attempt {
             Delivery::Reconnected if self.broken_until.is_some() && on_break == OnBreak::Repeat => {
                 Err(Failure::Reconnected)
             }
-            Delivery::Reconnected => Ok(None),
+            Delivery::Reconnected => {
+                self.reconnected = true;
+                Ok(None)
+            }
             Delivery::Frame(frame) => {
                 self.signs_of_life(&frame, link, variant);
                 match frame {
                     Frame::Error { error, .. }
-                        if error.code == sluice_protocol::ErrorCode::Overloaded =>
+                        if error.code == sluice_protocol::ErrorCode::Overloaded
+                            && error.executed == sluice_protocol::Executed::No =>
                     {
                         Err(Failure::Overloaded(error))
                     }
@@ -181,6 +195,11 @@ impl Attempt {
     fn signs_of_life(&mut self, frame: &Frame, link: &Link, variant: &Variant) {
         self.next_look = Instant::now() + BEAT_LIMIT;
         self.missed = 0;
+        self.heard = true;
+        // Its answer is still to come, so it was not lost.
+        if self.reconnected {
+            self.broken_until = None;
+        }
         let named = match frame {
             Frame::Beat { instance, .. } | Frame::Accepted { instance } => Some(instance),
             Frame::Error { instance, .. } => instance.as_ref(),

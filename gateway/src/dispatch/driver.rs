@@ -24,7 +24,10 @@ pub(super) async fn drive(
     let mut grants = interval(GRANT_INTERVAL);
     grants.set_missed_tick_behavior(MissedTickBehavior::Delay);
     grants.reset();
-    let mut granted = exchange.credit().items;
+    let mut granted = exchange.credit();
+    let mut overdue = false;
+    let late = tokio::time::sleep_until(exchange.deadline);
+    tokio::pin!(late);
     let mut waiting = answer_of(first);
     loop {
         tokio::select! {
@@ -33,7 +36,14 @@ pub(super) async fn drive(
                 exchange.give_up("client_gone");
                 return;
             }
-            _ = grants.tick() => exchange.grant().await,
+            // First of all, and also while the client takes nothing.
+            () = &mut late, if !overdue => {
+                overdue = true;
+                if !waiting.as_ref().is_some_and(Answer::is_final) {
+                    waiting = Some(final_error(exchange.overdue()));
+                }
+            }
+            _ = grants.tick(), if !overdue => exchange.grant().await,
             permit = answers.reserve(), if waiting.is_some() => {
                 let (Ok(permit), Some(answer)) = (permit, waiting.take()) else { return };
                 let over = answer.is_final();
@@ -43,8 +53,10 @@ pub(super) async fn drive(
                 }
                 exchange.resume();
                 // Half a window used up: say so before the worker has to wait.
-                let credit = exchange.credit().items;
-                if credit - granted >= exchange.context.options.stream_items.div_ceil(2) {
+                let (credit, options) = (exchange.credit(), &exchange.context.options);
+                if credit.items - granted.items >= options.stream_items.div_ceil(2)
+                    || credit.bytes - granted.bytes >= options.stream_bytes.div_ceil(2)
+                {
                     granted = credit;
                     exchange.grant().await;
                 }

@@ -9,7 +9,7 @@ use sluice_protocol::function::{ResponseType, Timeout};
 use sluice_protocol::headers::{CallHeaders, Credit};
 use sluice_protocol::payload::Payload;
 use sluice_protocol::retry::{RetryMode, backoff};
-use sluice_protocol::{CallError, ErrorCode, Frame, InstanceId};
+use sluice_protocol::{CallError, ErrorCode, Executed, Frame, InstanceId};
 use tokio::time::Instant;
 
 use super::Context;
@@ -47,11 +47,16 @@ pub(super) struct Exchange {
     attempt: Option<Attempt>,
     attempts: u32,
     retries_left: u32,
+    /// How often it may still go elsewhere at once: whoever names nobody, or a stranger, must not
+    /// make it go round for ever.
+    elsewhere_left: usize,
+    /// Whether an attempt before this one may have run.
+    may_have_run: bool,
     tried: Vec<InstanceId>,
     /// The instance that a retry with `same_node` goes back to.
     same_node: Option<InstanceId>,
     not_before: Option<Instant>,
-    deadline: Instant,
+    pub(super) deadline: Instant,
     waiting_since: Instant,
     accepted: bool,
     /// Items that went on to the client.
@@ -68,10 +73,12 @@ impl Exchange {
         let retries_left = call.spec().retry.map_or(0, |r| r.attempts);
         Self {
             context,
-            call_id: format!("{:016x}", rand::random::<u64>()),
+            call_id: fresh_id(),
             attempt: None,
             attempts: 0,
             retries_left,
+            elsewhere_left: call.variant().instances.len(),
+            may_have_run: false,
             tried: Vec::new(),
             same_node: None,
             not_before: None,
@@ -109,6 +116,12 @@ impl Exchange {
         self.waiting_since = Instant::now();
     }
 
+    /// Ends the call because its time is up.
+    pub(super) fn overdue(&mut self) -> CallError {
+        self.give_up("deadline");
+        Failure::Deadline.into_error(self.call.spec(), self.attempts)
+    }
+
     /// Ends the call with an error of the worker's making.
     pub(super) fn protocol_error(&mut self, reason: &str) -> CallError {
         self.give_up("protocol_error");
@@ -121,7 +134,11 @@ impl Exchange {
             self.not_before = None;
         }
         if self.attempt.is_none() {
-            self.start().await?;
+            // Also handing a message over may take long, where the broker does not read.
+            let deadline = self.deadline;
+            tokio::time::timeout_at(deadline, self.start())
+                .await
+                .unwrap_or(Err(Failure::Deadline))?;
         }
         let limit = self.frame_limit();
         let on_break = self.on_break();
@@ -139,7 +156,10 @@ impl Exchange {
                 });
             }
         };
-        self.resume();
+        // A stream's beat says that its worker lives, not that it goes on.
+        if !(self.is_stream() && matches!(frame, Frame::Beat { .. })) {
+            self.resume();
+        }
         self.take(frame)
     }
 
@@ -214,34 +234,24 @@ impl Exchange {
             return Ok(());
         };
         let mailbox = attempt.ticket.mailbox();
-        match mailbox.try_next() {
-            Some(super::mailbox::Delivery::NoResponders) => Err(Failure::NoResponders),
-            Some(early) => {
-                mailbox.push(
-                    Frame::Accepted {
-                        instance: String::new(),
-                    }
-                    .into(),
-                );
-                mailbox.push(early);
-                Ok(())
-            }
-            None => {
-                mailbox.push(
-                    Frame::Accepted {
-                        instance: String::new(),
-                    }
-                    .into(),
-                );
-                Ok(())
-            }
+        // Whatever came already says more than that somebody took it.
+        if mailbox.is_empty() {
+            mailbox.push(
+                Frame::Accepted {
+                    instance: String::new(),
+                }
+                .into(),
+            );
         }
+        Ok(())
     }
 
     async fn select(&mut self) -> Option<Target> {
         if let Some(id) = &self.same_node {
             let instance = self.variant().instances.iter().find(|i| i.id == *id);
-            return instance.cloned().map(Target::Instance);
+            if let Some(instance) = instance {
+                return Some(Target::Instance(instance.clone()));
+            }
         }
         self.selection().pick(&*self.context.sticky).await
     }
@@ -330,6 +340,9 @@ impl Exchange {
 
     /// Sends the present credit to whoever holds the stream.
     pub(super) async fn grant(&mut self) {
+        if !self.is_stream() {
+            return;
+        }
         let holder = self.attempt.as_ref().and_then(|a| a.holder.as_ref());
         if let Some(holder) = holder.filter(|h| h.credit) {
             control::grant(&self.context.link, holder, &self.call_id, self.credit()).await;
@@ -393,12 +406,14 @@ impl Exchange {
             )));
         }
         check_value(&payload)?;
+        // As the worker counts them: before they become another encoding.
+        let size = payload.bytes.len() as u64;
         let encoding = self.call.encoding();
         let payload =
             super::into_encoding(payload, encoding).map_err(|e| Failure::Protocol(e.message))?;
         self.accepted = true;
         self.items += 1;
-        self.bytes += payload.bytes.len() as u64;
+        self.bytes += size;
         self.done = last;
         Ok(Progress::Item { payload, last })
     }
@@ -412,16 +427,31 @@ impl Exchange {
             }
             other => other,
         };
-        if let Some(tried) = self.attempt.as_ref().and_then(Attempt::tried) {
+        // A broken connection is not the instance's fault: its keys stay with it.
+        let tried = self.attempt.as_ref().and_then(Attempt::tried);
+        if let Some(tried) = tried.filter(|_| failure != Failure::Reconnected) {
             self.tried.push(tried.clone());
         }
+        // Time has passed; instances may have come and gone.
+        self.call.refresh(&self.context.registry.snapshot());
         let chances = Chances {
             retries: self.retries_left,
-            elsewhere: self.selection().has_more() && self.knows_who_refused(&failure),
+            elsewhere: self.elsewhere_left > 0
+                && self.selection().has_more()
+                && self.knows_who_refused(&failure),
             idempotent: self.call.spec().idempotent,
             started: self.started(),
         };
-        let step = next_step(&failure, chances);
+        let mut step = next_step(&failure, chances);
+        let wait = match step {
+            Step::Retry => backoff(self.retries_used() + 1, rand::random_range(0.5..1.5)),
+            Step::Elsewhere | Step::GiveUp => Duration::ZERO,
+        };
+        let not_before = Instant::now() + wait;
+        if not_before >= self.deadline {
+            // No time is left for another attempt.
+            step = Step::GiveUp;
+        }
         tracing::debug!(
             ?failure,
             ?step,
@@ -438,10 +468,27 @@ impl Exchange {
                 self.done = true;
             }
             self.give_up("failed");
-            return Err(failure.into_error(self.call.spec(), self.attempts));
+            let mut error = failure.into_error(self.call.spec(), self.attempts);
+            if self.may_have_run && error.executed == Executed::No {
+                error.executed = Executed::Unknown;
+                error.can_retry &= self.call.spec().idempotent;
+                error.message += "; an earlier attempt may have run";
+            }
+            return Err(error);
         }
+        self.may_have_run |= match &failure {
+            Failure::AttemptTimeout | Failure::Lost | Failure::Reconnected => true,
+            Failure::Worker(error) | Failure::Overloaded(error) => error.executed != Executed::No,
+            _ => false,
+        };
+        self.not_before = Some(not_before);
         self.prepare(step, &failure);
         Ok(())
+    }
+
+    fn retries_used(&self) -> u32 {
+        let retry = self.call.spec().retry;
+        retry.map_or(0, |r| r.attempts - self.retries_left)
     }
 
     /// After a refusal by the queue group nobody in particular has been tried; only workers that
@@ -456,12 +503,14 @@ impl Exchange {
 
     fn prepare(&mut self, step: Step, failure: &Failure) {
         let last = self.attempt.take();
+        if step == Step::Elsewhere {
+            self.elsewhere_left -= 1;
+            self.same_node = None;
+        }
         if step == Step::Retry {
+            self.elsewhere_left = self.variant().instances.len();
             self.retries_left -= 1;
             let retry = self.call.spec().retry;
-            let jitter = rand::random_range(0.5..1.5);
-            let used = retry.map_or(0, |r| r.attempts - self.retries_left);
-            self.not_before = Some((Instant::now() + backoff(used, jitter)).min(self.deadline));
             if retry.is_some_and(|r| r.mode == RetryMode::SameNode) {
                 self.same_node = last.as_ref().and_then(|a| a.tried().cloned());
             }
@@ -471,9 +520,13 @@ impl Exchange {
             }
         }
         // Whoever may still work on it shall stop.
-        if let (Some(attempt), Failure::AttemptTimeout | Failure::Reconnected) = (last, failure) {
+        if let (Some(attempt), Failure::AttemptTimeout | Failure::Reconnected | Failure::Lost) =
+            (last, failure)
+        {
             self.cancel(attempt, "superseded");
         }
+        // A cancel hits all that has its call's id: it must not hit the next attempt.
+        self.call_id = fresh_id();
     }
 
     /// Ends the call; a worker that may still be at it is told.
@@ -519,6 +572,10 @@ fn check_value(payload: &Payload) -> Result<(), Failure> {
     payload
         .check()
         .map_err(|e| Failure::Protocol(format!("its result is {e}")))
+}
+
+fn fresh_id() -> String {
+    format!("{:016x}", rand::random::<u64>())
 }
 
 fn too_large(size: usize, limit: usize) -> CallError {

@@ -28,10 +28,14 @@ use crate::sticky::memory::MemorySticky;
 struct FakeBroker {
     sent: mpsc::UnboundedSender<Outgoing>,
     connected: AtomicBool,
+    stuck: AtomicBool,
 }
 
 impl Broker for FakeBroker {
     fn publish(&self, message: Outgoing) -> BoxFuture<'_, Result<(), PublishError>> {
+        if self.stuck.load(Ordering::Relaxed) {
+            return Box::pin(std::future::pending());
+        }
         let sent = self
             .sent
             .send(message)
@@ -40,7 +44,12 @@ impl Broker for FakeBroker {
     }
 
     fn settle(&self) -> BoxFuture<'_, Result<(), PublishError>> {
-        Box::pin(ready(Ok(())))
+        Box::pin(async {
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+            Ok(())
+        })
     }
 
     fn state(&self) -> BrokerState {
@@ -110,6 +119,7 @@ impl Rig {
         let broker = Arc::new(FakeBroker {
             sent: sender,
             connected: AtomicBool::new(true),
+            stuck: AtomicBool::new(false),
         });
         let inbox = Inbox::new(&subjects.inbox("g", 0));
         let link = Link {
@@ -122,7 +132,7 @@ impl Rig {
         config.dispatch.stream_items = 8;
         config.dispatch.stream_bytes = 1000;
         let sticky = Arc::new(MemorySticky::new(Duration::from_secs(60), 100));
-        let dispatcher = Dispatcher::new(link, sticky, config.dispatch.clone());
+        let dispatcher = Dispatcher::new(link, registry.clone(), sticky, config.dispatch.clone());
         let pipeline = Arc::new(Pipeline::new(registry, dispatcher, &config));
         Self {
             pipeline,
@@ -167,6 +177,10 @@ impl Rig {
         self.deliver(to, Delivery::Frame(frame));
     }
 
+    pub(crate) fn set_stuck(&self) {
+        self.broker.stuck.store(true, Ordering::Relaxed);
+    }
+
     pub(crate) fn set_connected(&self, connected: bool) {
         self.broker.connected.store(connected, Ordering::Relaxed);
         self.inbox.broadcast(&if connected {
@@ -189,7 +203,7 @@ fn snapshot(spec: FunctionSpec, instances: &[Arc<Instance>], subjects: &Subjects
             config_hash: "c1".to_owned(),
             spec: Arc::new(spec.clone()),
             instances: instances.to_vec(),
-            fixed_subject: None,
+            fixed_subject: instances.is_empty().then(|| "fixed".to_owned()),
         }],
     };
     let versions = FunctionVersions {

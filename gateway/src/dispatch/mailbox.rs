@@ -74,15 +74,14 @@ impl Mailbox {
         if state.closed {
             return false;
         }
-        if let (
-            Delivery::Frame(Frame::Beat { .. }),
-            Some(Delivery::Frame(last @ Frame::Beat { .. })),
-        ) = (&delivery, state.queue.back_mut())
-            && let Delivery::Frame(beat) = delivery
+        // What comes after a beat says as much: a reader that is slow must not pile them up.
+        if matches!(delivery, Delivery::Frame(_))
+            && matches!(
+                state.queue.back(),
+                Some(Delivery::Frame(Frame::Beat { .. }))
+            )
         {
-            // Only the newest beat matters; a reader that is slow must not pile them up.
-            *last = beat;
-            return true;
+            state.queue.pop_back();
         }
         let bytes = state.bytes + size(&delivery);
         let over = state.queue.len() >= self.bounds.items || bytes > self.bounds.bytes;
@@ -99,6 +98,11 @@ impl Mailbox {
         drop(state);
         self.waker.wake();
         !over
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.state.lock().queue.is_empty()
     }
 
     /// The next delivery, if there is one.

@@ -180,7 +180,7 @@ fn least_loaded(candidates: &[&Arc<Instance>]) -> Option<Arc<Instance>> {
 fn cost(instance: &Instance) -> u64 {
     let load = |counter: &std::sync::atomic::AtomicU32| u64::from(counter.load(Ordering::Relaxed));
     let in_flight = load(&instance.in_flight).max(load(&instance.reported_in_flight));
-    (in_flight + 1) * (load(&instance.latency_us) + 100)
+    (in_flight + 1).saturating_mul(load(&instance.latency_us) + 100)
 }
 
 /// Picks the config for a call: in proportion to live instances, so that a rolling deploy shifts

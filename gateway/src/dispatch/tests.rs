@@ -1,5 +1,6 @@
 //! Dispatch over a scripted broker, with paused time.
 
+mod review;
 mod stream;
 mod unary;
 mod watch;

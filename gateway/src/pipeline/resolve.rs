@@ -24,6 +24,19 @@ impl Resolved {
         &self.function.variants[self.variant]
     }
 
+    /// Takes over who serves the picked config now. Checks were made for that config, so another
+    /// one does not do.
+    pub(super) fn refresh(&mut self, snapshot: &Snapshot) {
+        let Some(now) = snapshot.same(&self.function) else {
+            return;
+        };
+        let hash = &self.variant().config_hash;
+        if let Some(index) = now.variants.iter().position(|v| v.config_hash == *hash) {
+            self.function = now.clone();
+            self.variant = index;
+        }
+    }
+
     pub(super) fn spec(&self) -> &FunctionSpec {
         &self.variant().spec
     }

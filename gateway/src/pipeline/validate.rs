@@ -10,7 +10,7 @@ use sluice_protocol::{CallError, ErrorCode, Identity, RequestId};
 
 use super::authorize::Permitted;
 use super::resolve::Resolved;
-use crate::registry::snapshot::{Function, Variant};
+use crate::registry::snapshot::{Function, Snapshot, Variant};
 
 /// A call that passed every stage: the only thing that dispatch takes.
 #[derive(Debug)]
@@ -68,6 +68,11 @@ fn for_workers(call: &Resolved, args: Payload) -> Result<Payload, CallError> {
 }
 
 impl Ready {
+    /// Looks at the registry again, for another attempt: who serves the same config now.
+    pub(crate) fn refresh(&mut self, snapshot: &Snapshot) {
+        self.call.refresh(snapshot);
+    }
+
     /// The function's spec, as the picked config has it.
     #[must_use]
     pub fn spec(&self) -> &FunctionSpec {

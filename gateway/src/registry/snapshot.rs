@@ -190,6 +190,16 @@ impl Snapshot {
     }
 }
 
+impl Snapshot {
+    /// The same version of the same function, as it is here.
+    #[must_use]
+    pub fn same(&self, function: &Function) -> Option<&Arc<Function>> {
+        let functions = self.services.get(&function.service)?;
+        let all = functions.get(&function.request_type)?;
+        all.versions.iter().find(|f| f.version == function.version)
+    }
+}
+
 impl FunctionVersions {
     fn find(&self, version: Option<&str>) -> Option<&Arc<Function>> {
         if let Some(version) = version {
