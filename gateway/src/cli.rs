@@ -19,6 +19,7 @@ mod terminal;
 mod testing;
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -276,5 +277,40 @@ mod tests {
         let arguments = ["sluice", "docs", "config"].map(OsString::from);
         assert_eq!(run(arguments, &Environment::default(), &mut terminal), 0);
         assert!(err.is_empty());
+    }
+}
+
+/// Reads `ADDR`: `127.0.0.1:4000`, `:0` for a free port on loopback, or a name that stands for one
+/// address.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    use std::net::ToSocketAddrs as _;
+    let named = match text.strip_prefix(':') {
+        Some(port) => format!("127.0.0.1:{port}"),
+        None => text.to_owned(),
+    };
+    let found = named
+        .to_socket_addrs()
+        .ok()
+        .and_then(|mut all| all.find(SocketAddr::is_ipv4).or_else(|| named.parse().ok()));
+    found.ok_or_else(|| {
+        format!("{text:?} is no address; write for example 127.0.0.1:4000, or :0 for any free port")
+    })
+}
+
+#[cfg(test)]
+mod address_tests {
+    use super::address;
+
+    #[test]
+    fn addresses() {
+        assert_eq!(address(":0").unwrap().to_string(), "127.0.0.1:0");
+        assert_eq!(
+            address("localhost:5000").unwrap().to_string(),
+            "127.0.0.1:5000"
+        );
+        assert_eq!(address("[::1]:5000").unwrap().to_string(), "[::1]:5000");
+        for bad in ["", "x", "4000", ":x", "127.0.0.1:70000"] {
+            assert!(address(bad).unwrap_err().contains("for example"), "{bad}");
+        }
     }
 }

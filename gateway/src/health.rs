@@ -57,6 +57,12 @@ impl Health {
         self.discovered.load(Ordering::Acquire) && waiting == 0 && !self.is_draining()
     }
 
+    /// Whether the first discovery is done.
+    #[must_use]
+    pub fn has_discovered(&self) -> bool {
+        self.discovered.load(Ordering::Acquire)
+    }
+
     /// Whether the gateway is shutting down.
     #[must_use]
     pub fn is_draining(&self) -> bool {

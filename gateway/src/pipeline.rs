@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sluice_protocol::payload::Payload;
-use sluice_protocol::{CallError, FunctionName, Identity, RequestId, ServiceName};
+use sluice_protocol::{CallError, ErrorCode, FunctionName, Identity, RequestId, ServiceName};
 
 pub use self::validate::Ready;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
+use crate::health::Health;
 use crate::registry::Registry;
 use crate::reply::Reply;
 
@@ -53,12 +54,18 @@ pub struct Pipeline {
     registry: Arc<Registry>,
     dispatcher: Dispatcher,
     limits: Limits,
+    health: Arc<Health>,
 }
 
 impl Pipeline {
     /// The stages over what the registry knows and the dispatcher reaches.
     #[must_use]
-    pub fn new(registry: Arc<Registry>, dispatcher: Dispatcher, config: &Config) -> Self {
+    pub fn new(
+        registry: Arc<Registry>,
+        dispatcher: Dispatcher,
+        config: &Config,
+        health: Arc<Health>,
+    ) -> Self {
         let limits = Limits {
             timeout: config.gateway.max_timeout,
             stream: config.gateway.max_stream_duration,
@@ -68,7 +75,17 @@ impl Pipeline {
             registry,
             dispatcher,
             limits,
+            health,
         }
+    }
+
+    /// A gateway that has never heard from a worker does not know that a function is unknown.
+    fn unless_deaf(&self, error: CallError) -> CallError {
+        if error.code != ErrorCode::UnknownFunction || self.health.has_discovered() {
+            return error;
+        }
+        let text = "the gateway has not heard from the broker yet; the call did not run";
+        CallError::new(ErrorCode::BrokerUnavailable, text)
     }
 
     /// What the stages resolve against.
@@ -83,7 +100,8 @@ impl Pipeline {
     /// Whatever refuses it, or its failure.
     pub async fn run(&self, call: Call) -> Result<Reply, CallError> {
         // All later stages need the function's spec.
-        let call = resolve::resolve(&self.registry.snapshot(), call, self.limits)?;
+        let call = resolve::resolve(&self.registry.snapshot(), call, self.limits)
+            .map_err(|error| self.unless_deaf(error))?;
         // Before anything is told about args: a stranger learns nothing of their rules.
         let call = authorize::authorize(call)?;
         // Before any acknowledgement: every fault is reported while it can be.

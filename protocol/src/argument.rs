@@ -216,6 +216,15 @@ pub mod category {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckedArgs(Payload);
 
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
 impl CheckedArgs {
     /// The args to send.
     #[must_use]

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use sluice_broker::{Broker, BrokerOptions, RunningBroker};
 
 use super::AppError;
-use super::serve::{Running, stop_signal};
+use super::serve::{Running, or_second_signal, stop_signal};
 use crate::config::Config;
 
 /// What `sluice dev` may be told.
@@ -35,12 +35,16 @@ pub(super) async fn run_broker(
     address: SocketAddr,
     announce: impl Fn(&str),
 ) -> Result<(), AppError> {
+    let stop = stop_signal()?;
     let broker = start_broker(address).await?;
     announce(&format!("nats listening on nats://{}", broker.addr()));
-    stop_signal()?.await;
+    stop.await;
     broker.shutdown().await;
     Ok(())
 }
+
+/// Who stops `dev` wants it to end, open streams or not.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// What development wants: everybody may register and be whoever they say, and errors tell all.
 fn dev_config(options: &DevOptions, broker: SocketAddr) -> Config {
@@ -55,10 +59,12 @@ fn dev_config(options: &DevOptions, broker: SocketAddr) -> Config {
     config.identity.trust_client_identity = true;
     config.gateway.detail_error = true;
     config.gateway.drain_delay = std::time::Duration::ZERO;
+    config.gateway.drain_timeout = PATIENCE;
     config
 }
 
 pub(super) async fn run(options: DevOptions, announce: impl Fn(&str)) -> Result<(), AppError> {
+    let stop = stop_signal()?;
     let broker = start_broker(options.nats).await?;
     let gateway = Running::start_dev(dev_config(&options, broker.addr())).await?;
     announce(&format!("http listening on http://{}", gateway.http));
@@ -85,19 +91,25 @@ pub(super) async fn run(options: DevOptions, announce: impl Fn(&str)) -> Result<
         }
         announce(&what_to_try(gateway.http, broker.addr()));
     }
-    stop_signal()?.await;
-    if let Some(demo) = demo {
-        demo.shutdown()
-            .await
-            .map_err(|e| AppError::Dev(e.to_string()))?;
-    }
-    gateway.drain().await;
-    broker.shutdown().await;
-    Ok(())
+    stop.await;
+    or_second_signal(async {
+        if let Some(demo) = demo
+            && let Err(error) = demo.shutdown().await
+        {
+            tracing::warn!(%error, "the demo worker ended badly");
+        }
+        gateway.drain().await;
+        broker.shutdown().await;
+    })
+    .await
 }
 
 async fn start_demo(url: &str) -> Result<sluice_worker::Worker, AppError> {
-    let worker = sluice_demo::worker().connect(url).start().await;
+    let worker = sluice_demo::worker()
+        .connect(url)
+        .drain_timeout(PATIENCE)
+        .start()
+        .await;
     worker.map_err(|e| AppError::Dev(format!("the demo worker: {e}")))
 }
 
@@ -110,7 +122,8 @@ try:
   curl -s http://{http}/api/demo/add -H 'Content-Type: application/json' -d '{{\"a\": 1, \"b\": 2}}'
   curl -sN http://{http}/api/demo/count -H 'Content-Type: application/json' \\
        -H 'Accept: text/event-stream' -d '{{\"to\": 5, \"delay_ms\": 300}}'
-  sluice call demo add a=1 b=2 --url http://{http}
+  curl -si http://{http}/api/demo/report -H 'Content-Type: application/json' -d '{{\"ms\": 500}}'
+  cargo run --release -- call demo add a=1 b=2 --url http://{http}
 another worker beside this one:
   cargo run --release -p sluice-demo -- --nats nats://{nats}"
     )

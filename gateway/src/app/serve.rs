@@ -45,18 +45,31 @@ pub enum AppError {
     /// The functions of the config file are not usable.
     #[error(transparent)]
     Fixed(#[from] InvalidFixed),
+    /// Told twice to end.
+    #[error("a second signal ended the drain: calls in flight were cut")]
+    Interrupted,
     /// A part of `dev` failed.
     #[error("{0}")]
     Dev(String),
 }
 
 pub(super) async fn run(config: Config, announce: impl Fn(&str)) -> Result<(), AppError> {
+    // Before anything is announced: whoever reads the lines may send the signal at once.
+    let stop = stop_signal()?;
     let gateway = Running::start(config).await?;
     announce(&format!("http listening on http://{}", gateway.http));
     announce(&format!("admin listening on http://{}", gateway.admin));
-    stop_signal()?.await;
-    gateway.drain().await;
-    Ok(())
+    stop.await;
+    or_second_signal(gateway.drain()).await
+}
+
+/// Drains, unless a second signal says that it shall end at once.
+pub(super) async fn or_second_signal(drain: impl Future<Output = ()>) -> Result<(), AppError> {
+    let again = stop_signal()?;
+    tokio::select! {
+        () = drain => Ok(()),
+        () = again => Err(AppError::Interrupted),
+    }
 }
 
 /// A future that resolves at SIGTERM or SIGINT.

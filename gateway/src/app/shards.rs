@@ -159,7 +159,12 @@ fn shard(id: usize, shared: &Shared, broker: Arc<NatsBroker>) -> Arc<Shard> {
     );
     Arc::new(Shard {
         id,
-        pipeline: Pipeline::new(shared.registry.clone(), dispatcher, &shared.config),
+        pipeline: Pipeline::new(
+            shared.registry.clone(),
+            dispatcher,
+            &shared.config,
+            shared.health.clone(),
+        ),
         results: shared.results.clone(),
         page: shared.page.clone(),
         health: shared.health.clone(),

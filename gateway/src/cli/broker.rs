@@ -11,7 +11,7 @@ use crate::config::Log;
 pub struct Args {
     /// Where it listens. Port 0 takes a free one; the line `nats listening on nats://ADDR` on
     /// standard output says which.
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = super::address)]
     nats: SocketAddr,
     /// Levels of the log, as `log.filter` of the configuration.
     #[arg(
@@ -19,7 +19,7 @@ pub struct Args {
         value_name = "FILTER",
         env = "SLUICE_LOG_FILTER",
         hide_env_values = true,
-        default_value = "info"
+        default_value = "info,async_nats=warn"
     )]
     log: String,
 }

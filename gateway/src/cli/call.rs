@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use http::header::{
-    ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{RequestBuilder, Url};
@@ -97,6 +97,14 @@ pub(super) async fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Exit
     if is_event_stream(response.headers()) {
         return follow_stream(&gateway, response, &mut printer).await;
     }
+    if is_lines(response.headers()) {
+        // Unread: it may have no end.
+        let text = format!(
+            "{}.{} is a stream: add --stream",
+            args.service, args.function
+        );
+        return Err(Failure::Usage(text));
+    }
     let mut answer = gateway.read(response).await?;
     if let Some(location) = pending_at(&answer) {
         let url = gateway.location(location)?;
@@ -112,6 +120,11 @@ pub(super) async fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Exit
         printer.note("a function that streams wants --stream")?;
     }
     Ok(exit)
+}
+
+fn is_lines(headers: &HeaderMap) -> bool {
+    let value = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok());
+    value.is_some_and(|v| v.starts_with("application/x-ndjson"))
 }
 
 /// Where to send the call, and its body.

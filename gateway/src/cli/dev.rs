@@ -10,13 +10,13 @@ use crate::config::Log;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Where clients connect.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4000")]
+    #[arg(long, value_name = "ADDR", value_parser = super::address, default_value = "127.0.0.1:4000")]
     http: SocketAddr,
     /// Where operators connect.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4001")]
+    #[arg(long, value_name = "ADDR", value_parser = super::address, default_value = "127.0.0.1:4001")]
     admin: SocketAddr,
     /// Where the embedded broker listens for workers.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4222")]
+    #[arg(long, value_name = "ADDR", value_parser = super::address, default_value = "127.0.0.1:4222")]
     nats: SocketAddr,
     /// Start no demo worker.
     #[arg(long)]
@@ -27,7 +27,7 @@ pub struct Args {
         value_name = "FILTER",
         env = "SLUICE_LOG_FILTER",
         hide_env_values = true,
-        default_value = "info"
+        default_value = "info,async_nats=warn"
     )]
     log: String,
 }

@@ -16,5 +16,7 @@ section! {
         stream_items: u64 = 64, Count::within(1..=1_000_000);
         /// Bytes that a stream may be ahead of its client.
         stream_bytes: u64 = 1 << 20, Bytes::within(1024..=1 << 30);
+        /// A stream whose client takes nothing for so long ends, and its worker is free again.
+        stream_stall: Duration = Duration::from_secs(60), Millis::within(100..=86_400_000);
     }
 }

@@ -11,7 +11,7 @@ section! {
     /// The log, on standard error.
     ["log"] Log {
         /// Levels, as `RUST_LOG` has them: `info`, or `warn,sluice_gateway::registry=debug`.
-        filter: String = "info".to_owned(), Text {
+        filter: String = "info,async_nats=warn".to_owned(), Text {
             what: "levels: error, warn, info, debug, trace or off; module=level, with commas",
             check: check_filter,
         };

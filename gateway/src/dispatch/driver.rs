@@ -28,6 +28,9 @@ pub(super) async fn drive(
     let mut overdue = false;
     let late = tokio::time::sleep_until(exchange.deadline);
     tokio::pin!(late);
+    let stall = exchange.context.options.stream_stall;
+    let stalled = tokio::time::sleep(stall);
+    tokio::pin!(stalled);
     let mut waiting = answer_of(first);
     loop {
         tokio::select! {
@@ -43,6 +46,11 @@ pub(super) async fn drive(
                     waiting = Some(final_error(exchange.overdue()));
                 }
             }
+            () = &mut stalled, if waiting.is_some() && !overdue => {
+                // Its client costs itself, not the worker: whatever it reads next is the end.
+                overdue = true;
+                waiting = Some(final_error(exchange.stalled()));
+            }
             _ = grants.tick(), if !overdue => exchange.grant().await,
             permit = answers.reserve(), if waiting.is_some() => {
                 let (Ok(permit), Some(answer)) = (permit, waiting.take()) else { return };
@@ -52,6 +60,7 @@ pub(super) async fn drive(
                     return;
                 }
                 exchange.resume();
+                stalled.as_mut().reset(tokio::time::Instant::now() + stall);
                 // Half a window used up: say so before the worker has to wait.
                 let (credit, options) = (exchange.credit(), &exchange.context.options);
                 if credit.items - granted.items >= options.stream_items.div_ceil(2)
@@ -62,6 +71,8 @@ pub(super) async fn drive(
                 }
             }
             progress = exchange.next(), if waiting.is_none() => {
+                // From now on it is the client's turn.
+                stalled.as_mut().reset(tokio::time::Instant::now() + stall);
                 waiting = match progress {
                     Ok(progress) => answer_of(progress),
                     Err(error) => Some(final_error(error)),

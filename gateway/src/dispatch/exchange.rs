@@ -9,7 +9,7 @@ use sluice_protocol::function::{ResponseType, Timeout};
 use sluice_protocol::headers::{CallHeaders, Credit};
 use sluice_protocol::payload::Payload;
 use sluice_protocol::retry::{RetryMode, backoff};
-use sluice_protocol::{CallError, ErrorCode, Executed, Frame, InstanceId};
+use sluice_protocol::{CallError, ErrorCode, ErrorSource, Executed, Frame, InstanceId};
 use tokio::time::Instant;
 
 use super::Context;
@@ -120,6 +120,14 @@ impl Exchange {
     pub(super) fn overdue(&mut self) -> CallError {
         self.give_up("deadline");
         Failure::Deadline.into_error(self.call.spec(), self.attempts)
+    }
+
+    /// Ends the call because its client takes nothing.
+    pub(super) fn stalled(&mut self) -> CallError {
+        self.give_up("client_stalled");
+        let reason = "the client took nothing for too long".to_owned();
+        let error = Failure::StreamLost(reason).into_error(self.call.spec(), self.attempts);
+        error.with_source(ErrorSource::Client)
     }
 
     /// Ends the call with an error of the worker's making.

@@ -17,6 +17,7 @@ use super::inbox::Inbox;
 use super::mailbox::Delivery;
 use super::{Clock, Dispatcher, Link};
 use crate::config::Config;
+use crate::health::Health;
 use crate::pipeline::{Call, Pipeline};
 use crate::registry::Registry;
 use crate::registry::connection::BrokerState;
@@ -133,7 +134,9 @@ impl Rig {
         config.dispatch.stream_bytes = 1000;
         let sticky = Arc::new(MemorySticky::new(Duration::from_secs(60), 100));
         let dispatcher = Dispatcher::new(link, registry.clone(), sticky, config.dispatch.clone());
-        let pipeline = Arc::new(Pipeline::new(registry, dispatcher, &config));
+        let health = Arc::new(Health::default());
+        health.set_discovered();
+        let pipeline = Arc::new(Pipeline::new(registry, dispatcher, &config, health));
         Self {
             pipeline,
             inbox,

@@ -56,17 +56,10 @@ pub async fn connect(
     queue: usize,
 ) -> Result<Connection, ConnectError> {
     let (sender, state) = watch::channel(BrokerState::default());
+    let server = crate::config::without_password(&config.url);
     let on_event = move |event: Event| {
-        match &event {
-            Event::Connected => sender.send_modify(|s| {
-                s.connected = true;
-                s.epoch += 1;
-            }),
-            Event::Disconnected | Event::Closed => sender.send_modify(|s| s.connected = false),
-            _ => {}
-        }
-        tracing::info!(event = %event, "broker connection");
-        async {}
+        note(&sender, &event, &server);
+        std::future::ready(())
     };
     let mut options = ConnectOptions::new()
         .name(name)
@@ -108,6 +101,31 @@ pub async fn connect(
         .await
         .map_err(|e| refused(e.to_string()))?;
     Ok(Connection { client, state })
+}
+
+fn note(state: &watch::Sender<BrokerState>, event: &Event, server: &str) {
+    match event {
+        Event::Connected => {
+            state.send_modify(|s| {
+                s.connected = true;
+                s.epoch += 1;
+            });
+            tracing::info!(server, "connected to the broker");
+        }
+        Event::Disconnected | Event::Closed => {
+            state.send_modify(|s| s.connected = false);
+            tracing::warn!(
+                server,
+                "the connection to the broker broke; connecting again"
+            );
+        }
+        // One for each attempt to connect: the break itself was told.
+        Event::ClientError(error) => {
+            tracing::debug!(server, %error, "the broker cannot be reached")
+        }
+        Event::SlowConsumer(_) => tracing::error!(server, "replies were lost: read too slowly"),
+        other => tracing::info!(server, event = %other, "the broker says"),
+    }
 }
 
 /// 0, 50 ms, 100 ms … 1 s: the broker comes back to all gateways at once, so spread them a bit.

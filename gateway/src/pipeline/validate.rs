@@ -40,7 +40,7 @@ pub(super) fn validate(call: Permitted) -> Result<Ready, CallError> {
 }
 
 fn invalid(spec: &FunctionSpec, faults: &[Fault]) -> CallError {
-    let list: Vec<String> = faults.iter().map(|f| f.message.clone()).collect();
+    let list: Vec<String> = faults.iter().map(Fault::to_string).collect();
     let text = format!(
         "the args of {} are not valid: {}",
         spec.label(),

@@ -154,7 +154,13 @@ impl Table {
 fn weight(record: &Record) -> usize {
     let answer = match &record.answer {
         Some(Answer::Result(payload) | Answer::Item { payload, .. }) => payload.bytes.len(),
-        Some(Answer::Error(error)) => error.message.len(),
+        Some(Answer::Error(error)) => {
+            let details = error
+                .details
+                .as_ref()
+                .and_then(|d| serde_json::to_vec(d).ok());
+            error.message.len() + details.map_or(0, |d| d.len())
+        }
         _ => 0,
     };
     let owner = record.owner.as_ref().map_or(0, String::len);
