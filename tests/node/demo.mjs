@@ -84,7 +84,7 @@ const steps = {
     assert.deepEqual([wrong.success, wrong.error_code], [false, "invalid_arguments"]);
     const unknown = await calls.call("ehco");
     assert.equal(unknown.success, false);
-    assert.match(unknown.error, /echo/);
+    assert.match(unknown.error, /no function demo\.ehco/);
     const [status, error] = await outcome(calls.channel.push(event, { service: "demo" }));
     assert.deepEqual([status, error.error_code], ["error", "invalid_request"]);
 
