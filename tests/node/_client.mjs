@@ -16,7 +16,6 @@ export function limit(seconds) {
 export function connect(url, options = {}) {
   const socket = new Socket(url, {
     transport: WebSocket,
-    heartbeatIntervalMs: 200,
     rejoinAfterMs: () => 100,
     reconnectAfterMs: () => 100,
     timeout: 30_000,

@@ -134,6 +134,16 @@ const steps = {
     assert.deepEqual([await join, await early.reply], [["ok", {}], ["ok", "add"]]);
     assert.deepEqual((await calls.next(early.id)).result, { sum: 3 });
     await leave(calls);
+
+    // The package holds pushes back until the join's reply. One that goes out right behind the join is served too.
+    const eager = new Calls(socket.channel("api:eager"));
+    const { topic } = eager.channel;
+    const joining = outcome(eager.channel.join());
+    const payload = { request_id: "eager", service: "demo", request_type: "add", args: { a: 2, b: 2 } };
+    socket.push({ topic, event, payload, ref: socket.makeRef(), join_ref: eager.channel.joinRef() });
+    assert.deepEqual((await eager.next("eager")).result, { sum: 4 });
+    assert.deepEqual(await joining, ["ok", {}]);
+    await leave(eager);
   },
 
   async "leave cancels, and the topic is joined again"(socket) {
@@ -176,9 +186,11 @@ const steps = {
     await leave(calls);
   },
 
-  async "heartbeats are answered"(socket) {
+  async "heartbeats are answered"(_, options) {
+    // On a socket of its own: the package gives up one whose heartbeat has no answer before the next is due.
+    const socket = connect(url, { ...options, heartbeatIntervalMs: 500 });
     await beats(socket, 3);
-    assert.equal(socket.isConnected(), true);
+    socket.disconnect();
   },
 };
 
@@ -237,11 +249,13 @@ async function minute() {
 
 async function everyStep(options, but, name) {
   const socket = connect(url, options);
+  const guard = socket.onClose(({ code, reason }) => assert.fail(`closed with ${code} ${reason}`));
   for (const [step, run] of Object.entries(steps)) {
     if (but.includes(step)) continue;
-    await run(socket);
+    await run(socket, options);
     console.log(`${name}: ${step}`);
   }
+  socket.off([guard]);
   return socket;
 }
 
