@@ -11,7 +11,7 @@ const url = process.argv[2];
 const event = "phoenix_gen_api";
 
 function connect() {
-  const socket = new Socket(url, { transport: WebSocket, heartbeatIntervalMs: 200 });
+  const socket = new Socket(url, { transport: WebSocket, heartbeatIntervalMs: 2000 });
   socket.connect();
   return socket;
 }

@@ -9,6 +9,7 @@ mod deploy;
 mod drain;
 mod failover;
 mod hostile_worker;
+mod phoenix;
 mod plain_responder;
 mod programs;
 mod selection;
