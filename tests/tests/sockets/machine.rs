@@ -18,6 +18,16 @@ pub(crate) fn rss(process: &Process) -> u64 {
     kib.unwrap_or(0) * 1024
 }
 
+/// Processor time that a process has had, in hundredths of a second; 0 where `/proc` is unknown.
+pub(crate) fn cpu(process: &Process) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.pid()));
+    let stat = stat.unwrap_or_default();
+    // The name in parentheses may have spaces; user and system time are the 14th and 15th field.
+    let fields = stat.rsplit(") ").next().unwrap_or_default();
+    let times = fields.split(' ').skip(11).take(2);
+    times.filter_map(|ticks| ticks.parse::<u64>().ok()).sum()
+}
+
 /// A real nats-server where there is one, ours where there is none.
 pub(crate) fn broker() -> BrokerKind {
     let real = [BrokerKind::NatsCurrent, BrokerKind::NatsOld];
