@@ -21,7 +21,7 @@ const BOUND: u64 = 16 << 20;
 const STILL: u64 = 8;
 /// How much worse others may fare beside it. Machines are shared; that one socket stops the
 /// others would show as a hundredfold.
-const FACTOR: u32 = 5;
+const FACTOR: u32 = 10;
 /// Sockets that call beside it.
 const OTHERS: usize = 8;
 const MEASURED: Duration = Duration::from_secs(4);
