@@ -7,6 +7,7 @@
 //! | [`cluster`] | a broker, gateways, workers and Redis of the test's own, in one line |
 //! | [`gateway`], [`worker`], [`nats`], [`redis`] | each of them alone, with `restart`, `kill9`, `freeze` |
 //! | [`http`] | calls and streams through a gateway's public edge |
+//! | [`socket`] | the same over a Phoenix socket, frame by frame |
 //! | [`load`] | closed-loop load that accounts for each request it sent |
 //! | [`eventually`](mod@eventually) | waiting for a condition, never for a span of time |
 //! | [`process`], [`log`] | a child process, its output, its end |
@@ -40,6 +41,7 @@ pub mod nats;
 pub mod ports;
 pub mod process;
 pub mod redis;
+pub mod socket;
 pub mod worker;
 
 pub use error::{Error, Result};
