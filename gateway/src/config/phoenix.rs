@@ -28,7 +28,7 @@ section! {
         /// Most channels of one socket.
         max_channels: usize = 100, Count::within(1..=100_000);
         /// Most calls of one socket at once, streams included.
-        max_in_flight: usize = 1024, Count::within(1..=100_000);
+        max_in_flight: usize = 512, Count::within(1..=100_000);
         /// Most bytes of one message of a client.
         max_frame_bytes: usize = 1 << 20, Bytes::within(1024..=1 << 30);
         /// Frames that may wait for a client; beyond it its socket is not read and its calls'

@@ -61,7 +61,7 @@ impl Default for Phoenix {
             path: "/socket/websocket".to_owned(),
             topics: vec![Topic::default()],
             max_channels: 100,
-            max_in_flight: 1024,
+            max_in_flight: 512,
             max_frame_bytes: 1 << 20,
             outbox_frames: 256,
             outbox_bytes: 4 << 20,

@@ -21,6 +21,8 @@ fn small() -> Options {
     Options {
         outbox_frames: 1000,
         outbox_bytes: 64 * KIB,
+        // Fewer than the messages that the tests send.
+        max_in_flight: 256,
         ..options()
     }
 }
