@@ -1,31 +1,23 @@
 //! One call, from its first attempt to its final answer: retries, the deadline, the order of
 //! frames. What it returns is well-formed and in order; everything else became an error.
 
+mod failure;
+mod send;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::HeaderMap;
 use sluice_protocol::function::{ResponseType, Timeout};
-use sluice_protocol::headers::{CallHeaders, Credit};
 use sluice_protocol::payload::Payload;
-use sluice_protocol::retry::{RetryMode, backoff};
-use sluice_protocol::{CallError, ErrorCode, ErrorSource, Executed, Frame, InstanceId};
+use sluice_protocol::{CallError, ErrorSource, Frame, InstanceId};
 use tokio::time::Instant;
 
 use super::Context;
 use super::attempt::{Attempt, OnBreak};
-use super::broker::{Outgoing, PublishError};
 use super::control;
-use super::mailbox::Bounds;
-use super::retry::{Chances, Failure, Step, next_step};
-use super::select::{Selection, Target};
+use super::retry::Failure;
 use crate::pipeline::Ready;
 use crate::registry::snapshot::Variant;
-
-/// Room for headers when a body is held against `max_payload`.
-const HEADER_ROOM: usize = 64;
-/// Frames that a call may have waiting besides stream items: accepted, beats, connection events.
-const SPARE_FRAMES: usize = 16;
 
 /// The next thing that a call has to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -198,165 +190,6 @@ impl Exchange {
         }
     }
 
-    async fn start(&mut self) -> Result<(), Failure> {
-        let link = self.context.link.clone();
-        if !link.broker.state().connected {
-            return Err(Failure::BrokerUnavailable);
-        }
-        let target = self.select().await.ok_or(Failure::NoResponders)?;
-        let ticket = link.inbox.open(self.bounds());
-        let message = self.message(&target, ticket.subject())?;
-        link.broker.publish(message).await.map_err(|e| match e {
-            PublishError::NotConnected => Failure::BrokerUnavailable,
-            PublishError::Refused(reason) => {
-                tracing::warn!(reason, "a call could not be published");
-                Failure::BrokerUnavailable
-            }
-        })?;
-        self.attempts += 1;
-        self.attempt = Some(Attempt::new(
-            ticket,
-            &target,
-            self.variant(),
-            Instant::now(),
-        ));
-        if let Target::Fixed(_) = target {
-            self.start_fixed().await?;
-        }
-        Ok(())
-    }
-
-    /// A plain responder does not say that it took a call: it did if the broker, asked after the
-    /// call, has not said that nobody is there.
-    async fn start_fixed(&mut self) -> Result<(), Failure> {
-        if matches!(
-            self.call.spec().response_type,
-            ResponseType::Sync | ResponseType::Stream
-        ) {
-            return Ok(());
-        }
-        if self.context.link.broker.settle().await.is_err() {
-            return Err(Failure::Lost);
-        }
-        let Some(attempt) = &self.attempt else {
-            return Ok(());
-        };
-        let mailbox = attempt.ticket.mailbox();
-        // Whatever came already says more than that somebody took it.
-        if mailbox.is_empty() {
-            mailbox.push(
-                Frame::Accepted {
-                    instance: String::new(),
-                }
-                .into(),
-            );
-        }
-        Ok(())
-    }
-
-    async fn select(&mut self) -> Option<Target> {
-        if let Some(id) = &self.same_node {
-            let instance = self.variant().instances.iter().find(|i| i.id == *id);
-            if let Some(instance) = instance {
-                return Some(Target::Instance(instance.clone()));
-            }
-        }
-        self.selection().pick(&*self.context.sticky).await
-    }
-
-    fn selection(&self) -> Selection<'_> {
-        Selection {
-            function: self.call.function(),
-            variant: self.call.variant(),
-            request_id: self.call.request_id().as_str(),
-            args: self.call.args(),
-            tried: &self.tried,
-            now_ms: self.context.link.clock.now_ms(),
-        }
-    }
-
-    fn bounds(&self) -> Bounds {
-        let options = &self.context.options;
-        if self.is_stream() {
-            let items = usize::try_from(options.stream_items).unwrap_or(usize::MAX);
-            let bytes = usize::try_from(options.stream_bytes).unwrap_or(usize::MAX);
-            // One item may overshoot the byte window.
-            let largest = self.context.link.broker.max_payload();
-            return Bounds {
-                items: items + SPARE_FRAMES,
-                bytes: bytes.saturating_add(largest),
-            };
-        }
-        Bounds {
-            items: SPARE_FRAMES,
-            bytes: usize::MAX,
-        }
-    }
-
-    fn message(&self, target: &Target, reply: String) -> Result<Outgoing, Failure> {
-        let function = self.call.function();
-        let mut headers = HeaderMap::new();
-        let mut size = self.call.args().bytes.len() + HEADER_ROOM;
-        self.headers().encode(|name, value| {
-            size += name.len() + value.len() + 4;
-            headers.insert(name, value);
-        });
-        let limit = self.context.link.broker.max_payload();
-        if size > limit {
-            return Err(Failure::Unsendable(Box::new(too_large(size, limit))));
-        }
-        let subject = match target {
-            Target::Group => function.call_subject.clone(),
-            Target::Fixed(subject) => subject.clone(),
-            Target::Instance(instance) => self.context.link.subjects.instance_call(
-                &function.service,
-                &instance.id,
-                function.version.as_ref(),
-                &function.request_type,
-            ),
-        };
-        Ok(Outgoing {
-            subject,
-            reply: Some(reply),
-            headers,
-            body: self.call.args().bytes.clone(),
-        })
-    }
-
-    fn headers(&self) -> CallHeaders {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        CallHeaders {
-            call_id: self.call_id.clone(),
-            request_id: self.call.request_id().to_string(),
-            identity: self.call.identity().clone(),
-            deadline_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
-            attempt: self.attempts + 1,
-            traceparent: self.call.trace().map(ToOwned::to_owned),
-            credit: self.is_stream().then(|| self.credit()),
-            encoding: self.call.encoding(),
-        }
-    }
-
-    /// What the stream may have sent by now: what the client took, plus the window.
-    pub(super) fn credit(&self) -> Credit {
-        let options = &self.context.options;
-        Credit {
-            items: self.items + options.stream_items,
-            bytes: self.bytes + options.stream_bytes,
-        }
-    }
-
-    /// Sends the present credit to whoever holds the stream.
-    pub(super) async fn grant(&mut self) {
-        if !self.is_stream() {
-            return;
-        }
-        let holder = self.attempt.as_ref().and_then(|a| a.holder.as_ref());
-        if let Some(holder) = holder.filter(|h| h.credit) {
-            control::grant(&self.context.link, holder, &self.call_id, self.credit()).await;
-        }
-    }
-
     fn take(&mut self, frame: Frame) -> Result<Option<Progress>, Failure> {
         match (self.call.spec().response_type, frame) {
             (_, Frame::Beat { seq, .. }) => match seq > self.items {
@@ -426,117 +259,6 @@ impl Exchange {
         Ok(Progress::Item { payload, last })
     }
 
-    /// Decides what follows a failure: `Ok` to go on with another attempt.
-    fn after(&mut self, failure: Failure) -> Result<(), CallError> {
-        let failure = match failure {
-            // The client has seen items: it must hear that the stream broke, not that it may retry.
-            Failure::Lost | Failure::Reconnected if self.started() => {
-                Failure::StreamLost("the worker or the connection to it is gone".to_owned())
-            }
-            other => other,
-        };
-        // A broken connection is not the instance's fault: its keys stay with it.
-        let tried = self.attempt.as_ref().and_then(Attempt::tried);
-        if let Some(tried) = tried.filter(|_| failure != Failure::Reconnected) {
-            self.tried.push(tried.clone());
-        }
-        // Time has passed; instances may have come and gone.
-        self.call.refresh(&self.context.registry.snapshot());
-        let chances = Chances {
-            retries: self.retries_left,
-            elsewhere: self.elsewhere_left > 0
-                && self.selection().has_more()
-                && self.knows_who_refused(&failure),
-            idempotent: self.call.spec().idempotent,
-            started: self.started(),
-        };
-        let mut step = next_step(&failure, chances);
-        let wait = match step {
-            Step::Retry => backoff(self.retries_used() + 1, rand::random_range(0.5..1.5)),
-            Step::Elsewhere | Step::GiveUp => Duration::ZERO,
-        };
-        let not_before = Instant::now() + wait;
-        if not_before >= self.deadline {
-            // No time is left for another attempt.
-            step = Step::GiveUp;
-        }
-        tracing::debug!(
-            ?failure,
-            ?step,
-            call = self.call_id,
-            attempts = self.attempts,
-            "attempt failed"
-        );
-        if step == Step::GiveUp {
-            let ended = matches!(
-                failure,
-                Failure::NoResponders | Failure::Worker(_) | Failure::Overloaded(_) | Failure::Lost
-            );
-            if ended {
-                self.done = true;
-            }
-            self.give_up("failed");
-            let mut error = failure.into_error(self.call.spec(), self.attempts);
-            if self.may_have_run && error.executed == Executed::No {
-                error.executed = Executed::Unknown;
-                error.can_retry &= self.call.spec().idempotent;
-                error.message += "; an earlier attempt may have run";
-            }
-            return Err(error);
-        }
-        self.may_have_run |= match &failure {
-            Failure::AttemptTimeout | Failure::Lost | Failure::Reconnected => true,
-            Failure::Worker(error) | Failure::Overloaded(error) => error.executed != Executed::No,
-            _ => false,
-        };
-        self.not_before = Some(not_before);
-        self.prepare(step, &failure);
-        Ok(())
-    }
-
-    fn retries_used(&self) -> u32 {
-        let retry = self.call.spec().retry;
-        retry.map_or(0, |r| r.attempts - self.retries_left)
-    }
-
-    /// After a refusal by the queue group nobody in particular has been tried; only workers that
-    /// say who they are can be passed over.
-    fn knows_who_refused(&self, failure: &Failure) -> bool {
-        match failure {
-            // The whole group is away, whatever the registry still believes.
-            Failure::NoResponders => !self.tried.is_empty(),
-            _ => true,
-        }
-    }
-
-    fn prepare(&mut self, step: Step, failure: &Failure) {
-        let last = self.attempt.take();
-        if step == Step::Elsewhere {
-            self.elsewhere_left -= 1;
-            self.same_node = None;
-        }
-        if step == Step::Retry {
-            self.elsewhere_left = self.variant().instances.len();
-            self.retries_left -= 1;
-            let retry = self.call.spec().retry;
-            if retry.is_some_and(|r| r.mode == RetryMode::SameNode) {
-                self.same_node = last.as_ref().and_then(|a| a.tried().cloned());
-            }
-            if !self.selection().has_more() {
-                // Everybody had a turn: begin again.
-                self.tried.clear();
-            }
-        }
-        // Whoever may still work on it shall stop.
-        if let (Some(attempt), Failure::AttemptTimeout | Failure::Reconnected | Failure::Lost) =
-            (last, failure)
-        {
-            self.cancel(attempt, "superseded");
-        }
-        // A cancel hits all that has its call's id: it must not hit the next attempt.
-        self.call_id = fresh_id();
-    }
-
     /// Ends the call; a worker that may still be at it is told.
     pub(super) fn give_up(&mut self, reason: &'static str) {
         if let Some(attempt) = self.attempt.take()
@@ -584,15 +306,6 @@ fn check_value(payload: &Payload) -> Result<(), Failure> {
 
 fn fresh_id() -> String {
     format!("{:016x}", rand::random::<u64>())
-}
-
-fn too_large(size: usize, limit: usize) -> CallError {
-    CallError::new(
-        ErrorCode::PayloadTooLarge,
-        format!("the args with their headers are {size} bytes, the broker takes {limit}"),
-    )
-    .with_detail("size", size)
-    .with_detail("limit", limit)
 }
 
 /// The time that a function's timeout stands for.

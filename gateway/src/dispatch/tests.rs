@@ -1,6 +1,6 @@
 //! Dispatch over a scripted broker, with paused time.
 
-mod review;
+mod faults;
 mod stream;
 mod unary;
 mod watch;

@@ -1,4 +1,5 @@
-//! Suspicions.
+//! Faults that were there once: each test failed before its mending.
+
 use std::time::Duration;
 
 use sluice_protocol::function::{ChooseNodeMode, ResponseType, Timeout};
@@ -20,9 +21,9 @@ fn retryable() -> CallError {
     e
 }
 
-// R1: same_node with a holder that the snapshot does not know: spins without ever yielding.
+/// Was: same_node with a holder that the snapshot does not know: spins without ever yielding.
 #[test]
-fn r1_same_node_stranger_wedges_the_shard() {
+fn same_node_stranger_wedges_the_shard() {
     let (tx, rx) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let rt = tokio::runtime::Builder::new_current_thread()
@@ -46,9 +47,9 @@ fn r1_same_node_stranger_wedges_the_shard() {
     );
 }
 
-// R2: same_node and the node is gone / full: hot loop.
+/// Was: same_node and the node is gone / full: hot loop.
 #[tokio::test(start_paused = true)]
-async fn r2_same_node_gone_is_a_hot_loop() {
+async fn same_node_gone_is_a_hot_loop() {
     for gone in [true, false] {
         let mut spec = spec();
         spec.retry = retry(RetryMode::SameNode, 1);
@@ -80,9 +81,9 @@ async fn r2_same_node_gone_is_a_hot_loop() {
     }
 }
 
-// R3: overloaded without an instance, or with a new name each time.
+/// Was: overloaded without an instance, or with a new name each time.
 #[tokio::test(start_paused = true)]
-async fn r3_overloaded_without_instance_is_a_hot_loop() {
+async fn overloaded_without_instance_is_a_hot_loop() {
     for forged in [false, true] {
         let mut rig = Rig::new(spec(), &["a", "b"]);
         let _running = rig.start(call("{}"));
@@ -101,9 +102,9 @@ async fn r3_overloaded_without_instance_is_a_hot_loop() {
     }
 }
 
-// R4: the cancel of a superseded attempt names the id of the live attempt.
+/// Was: the cancel of a superseded attempt names the id of the live attempt.
 #[tokio::test(start_paused = true)]
-async fn r4_superseded_cancel_hits_the_retry() {
+async fn superseded_cancel_hits_the_retry() {
     let mut spec = spec();
     spec.retry = retry(RetryMode::AllNodes, 1);
     spec.attempt_timeout_ms = Some(300);
@@ -127,9 +128,9 @@ async fn r4_superseded_cancel_hits_the_retry() {
     );
 }
 
-// R5: "it did not run" though the first attempt may have.
+/// Was: "it did not run" though the first attempt may have.
 #[tokio::test(start_paused = true)]
-async fn r5_executed_no_after_an_attempt_that_may_have_run() {
+async fn executed_no_after_an_attempt_that_may_have_run() {
     let mut spec = spec();
     spec.retry = retry(RetryMode::AllNodes, 1);
     let mut rig = Rig::new(spec, &["a"]);
@@ -148,9 +149,9 @@ async fn r5_executed_no_after_an_attempt_that_may_have_run() {
     );
 }
 
-// R6: a repeatable call to the only instance is not repeated after a reconnect.
+/// Was: a repeatable call to the only instance is not repeated after a reconnect.
 #[tokio::test(start_paused = true)]
-async fn r6_idempotent_keyed_call_survives_a_reconnect() {
+async fn idempotent_keyed_call_survives_a_reconnect() {
     let mut spec = spec();
     spec.idempotent = true;
     spec.choose_node_mode = ChooseNodeMode::Hash;
@@ -167,9 +168,9 @@ async fn r6_idempotent_keyed_call_survives_a_reconnect() {
     assert!(running.await.unwrap().is_ok());
 }
 
-// R7: worker beats after the reconnect, still lost after 5 s.
+/// Was: worker beats after the reconnect, still lost after 5 s.
 #[tokio::test(start_paused = true)]
-async fn r7_a_holder_that_beats_after_a_blip_is_not_lost() {
+async fn a_holder_that_beats_after_a_blip_is_not_lost() {
     let mut spec = spec();
     spec.timeout = Timeout::Millis(60_000);
     let mut rig = Rig::new(spec, &["a"]);
@@ -209,9 +210,9 @@ async fn stream(
     }
 }
 
-// R8: max_duration is not kept while the mailbox is never empty.
+/// Was: max_duration is not kept while the mailbox is never empty.
 #[tokio::test(start_paused = true)]
-async fn r8_max_duration_holds_for_a_slow_client() {
+async fn max_duration_holds_for_a_slow_client() {
     let (rig, message, mut answers) = stream(3000, Some(5000)).await;
     let began = Instant::now();
     let mut sent = 0;
@@ -242,7 +243,7 @@ async fn r8_max_duration_holds_for_a_slow_client() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r8b_max_duration_holds_for_a_client_that_takes_nothing() {
+async fn max_duration_holds_for_a_client_that_takes_nothing() {
     let (mut rig, message, _answers) = stream(3000, Some(5000)).await;
     for seq in 1..=8 {
         rig.reply(&message, item(seq));
@@ -255,9 +256,9 @@ async fn r8b_max_duration_holds_for_a_client_that_takes_nothing() {
     assert!(cancelled, "after 600 s nobody told the worker to stop");
 }
 
-// R9: byte window used up with few items: no grant before the frame timeout.
+/// Was: byte window used up with few items: no grant before the frame timeout.
 #[tokio::test(start_paused = true)]
-async fn r9_byte_credit_is_granted_when_half_is_used() {
+async fn byte_credit_is_granted_when_half_is_used() {
     let (mut rig, message, mut answers) = stream(1500, None).await;
     let big = |seq| Frame::Item {
         seq,
@@ -293,9 +294,9 @@ async fn r9_byte_credit_is_granted_when_half_is_used() {
     );
 }
 
-// R10: beats between items fill the mailbox of a slow client.
+/// Was: beats between items fill the mailbox of a slow client.
 #[test]
-fn r10_beats_between_items_do_not_overflow() {
+fn beats_between_items_do_not_overflow() {
     // As `bounds()` has it for the default stream_items = 64.
     let mailbox = Mailbox::new(Bounds {
         items: 64 + 16,
@@ -309,9 +310,9 @@ fn r10_beats_between_items_do_not_overflow() {
     assert!(ok, "an honest worker is cut");
 }
 
-// R11: bytes are counted after transcoding.
+/// Was: bytes are counted after transcoding.
 #[tokio::test(start_paused = true)]
-async fn r11_credit_counts_the_workers_bytes() {
+async fn credit_counts_the_workers_bytes() {
     let (mut rig, message, mut answers) = stream(3000, None).await;
     // nil array in msgpack: 1 byte an element; JSON 5.
     let mut pack = vec![0xdc, 0, 100];
@@ -337,9 +338,9 @@ async fn r11_credit_counts_the_workers_bytes() {
     assert_eq!(body["bytes"].as_u64(), Some(1000 + 4 * 103));
 }
 
-// R12: async calls get credit messages.
+/// Was: async calls get credit messages.
 #[tokio::test(start_paused = true)]
-async fn r12_async_calls_send_no_credit() {
+async fn async_calls_send_no_credit() {
     let mut spec = spec();
     spec.response_type = ResponseType::Async;
     spec.timeout = Timeout::Millis(60_000);
@@ -357,9 +358,9 @@ async fn r12_async_calls_send_no_credit() {
     }
 }
 
-// R14: a handler that passes on another service's `overloaded`, after side effects.
+/// Was: a handler that passes on another service's `overloaded`, after side effects.
 #[tokio::test(start_paused = true)]
-async fn r14_overloaded_that_was_executed_is_not_repeated() {
+async fn overloaded_that_was_executed_is_not_repeated() {
     let mut rig = Rig::new(spec(), &["a", "b"]);
     let running = rig.start(call("{}"));
     let message = rig.sent().await;
@@ -371,9 +372,9 @@ async fn r14_overloaded_that_was_executed_is_not_repeated() {
     drop(running);
 }
 
-// R15: beats alone keep a stream from timing out between frames.
+/// Was: beats alone keep a stream from timing out between frames.
 #[tokio::test(start_paused = true)]
-async fn r15_beats_are_no_items() {
+async fn beats_are_no_items() {
     let (rig, message, mut answers) = stream(3000, None).await;
     rig.reply(&message, item(1));
     answers.next().await;
@@ -385,9 +386,9 @@ async fn r15_beats_are_no_items() {
     assert!(next.is_finished(), "27 s without an item, timeout 3 s");
 }
 
-// R16: deadline 0 is sent after a back-off that ends at the deadline.
+/// Was: deadline 0 is sent after a back-off that ends at the deadline.
 #[tokio::test(start_paused = true)]
-async fn r16_no_attempt_is_sent_at_the_deadline() {
+async fn no_attempt_is_sent_at_the_deadline() {
     let mut spec = spec();
     spec.timeout = Timeout::Millis(120);
     spec.retry = retry(RetryMode::AllNodes, 3);
@@ -404,7 +405,7 @@ async fn r16_no_attempt_is_sent_at_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r13b_a_fast_plain_responder_of_an_async_function_is_heard() {
+async fn a_fast_plain_responder_of_an_async_function_is_heard() {
     for kind in [ResponseType::Async, ResponseType::None] {
         let mut spec = spec();
         spec.response_type = kind;
@@ -426,7 +427,7 @@ async fn r13b_a_fast_plain_responder_of_an_async_function_is_heard() {
 
 // The worker had finished, its reply was lost in the break: the cancel is kept as an early one.
 #[tokio::test(start_paused = true)]
-async fn r17_resent_after_reconnect_is_killed_by_the_cancel_of_the_first() {
+async fn resent_after_reconnect_is_killed_by_the_cancel_of_the_first() {
     let mut spec = spec();
     spec.retry = retry(RetryMode::AllNodes, 1);
     spec.choose_node_mode = ChooseNodeMode::Hash;
@@ -444,7 +445,7 @@ async fn r17_resent_after_reconnect_is_killed_by_the_cancel_of_the_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn r18_the_deadline_holds_while_a_message_is_handed_over() {
+async fn the_deadline_holds_while_a_message_is_handed_over() {
     let rig = Rig::new(spec(), &["a"]);
     rig.set_stuck();
     let running = rig.start(call("{}"));
@@ -454,7 +455,7 @@ async fn r18_the_deadline_holds_while_a_message_is_handed_over() {
 
 // A NotHeld that was asked before the beat counts after it; two isolated probes.
 #[tokio::test(start_paused = true)]
-async fn r19_a_lost_holder_that_is_silent_is_told_to_stop() {
+async fn a_lost_holder_that_is_silent_is_told_to_stop() {
     let mut spec = spec();
     spec.idempotent = true;
     let mut rig = Rig::new(spec, &["a", "b"]);
@@ -478,7 +479,7 @@ async fn r19_a_lost_holder_that_is_silent_is_told_to_stop() {
 
 // A worker whose forged frames speak for another instance takes that one out.
 #[tokio::test(start_paused = true)]
-async fn r20_a_forged_name_and_503_does_not_suspend_another() {
+async fn a_forged_name_and_503_does_not_suspend_another() {
     let mut rig = Rig::new(spec(), &["a", "b"]);
     for _ in 0..2 {
         let running = rig.start(call("{}"));

@@ -1,0 +1,190 @@
+//! How an attempt goes out: to whom, with what, and how much a stream may send.
+
+use async_nats::HeaderMap;
+use sluice_protocol::function::ResponseType;
+use sluice_protocol::headers::{CallHeaders, Credit};
+use sluice_protocol::{CallError, ErrorCode, Frame};
+use tokio::time::Instant;
+
+use super::Exchange;
+use crate::dispatch::attempt::Attempt;
+use crate::dispatch::broker::{Outgoing, PublishError};
+use crate::dispatch::control;
+use crate::dispatch::mailbox::Bounds;
+use crate::dispatch::retry::Failure;
+use crate::dispatch::select::{Selection, Target};
+
+/// Room for headers when a body is held against `max_payload`.
+const HEADER_ROOM: usize = 64;
+/// Frames that a call may have waiting besides stream items: accepted, beats, connection events.
+const SPARE_FRAMES: usize = 16;
+
+impl Exchange {
+    pub(super) async fn start(&mut self) -> Result<(), Failure> {
+        let link = self.context.link.clone();
+        if !link.broker.state().connected {
+            return Err(Failure::BrokerUnavailable);
+        }
+        let target = self.select().await.ok_or(Failure::NoResponders)?;
+        let ticket = link.inbox.open(self.bounds());
+        let message = self.message(&target, ticket.subject())?;
+        link.broker.publish(message).await.map_err(|e| match e {
+            PublishError::NotConnected => Failure::BrokerUnavailable,
+            PublishError::Refused(reason) => {
+                tracing::warn!(reason, "a call could not be published");
+                Failure::BrokerUnavailable
+            }
+        })?;
+        self.attempts += 1;
+        self.attempt = Some(Attempt::new(
+            ticket,
+            &target,
+            self.variant(),
+            Instant::now(),
+        ));
+        if let Target::Fixed(_) = target {
+            self.start_fixed().await?;
+        }
+        Ok(())
+    }
+
+    /// A plain responder does not say that it took a call: it did if the broker, asked after the
+    /// call, has not said that nobody is there.
+    async fn start_fixed(&mut self) -> Result<(), Failure> {
+        if matches!(
+            self.call.spec().response_type,
+            ResponseType::Sync | ResponseType::Stream
+        ) {
+            return Ok(());
+        }
+        if self.context.link.broker.settle().await.is_err() {
+            return Err(Failure::Lost);
+        }
+        let Some(attempt) = &self.attempt else {
+            return Ok(());
+        };
+        let mailbox = attempt.ticket.mailbox();
+        // Whatever came already says more than that somebody took it.
+        if mailbox.is_empty() {
+            mailbox.push(
+                Frame::Accepted {
+                    instance: String::new(),
+                }
+                .into(),
+            );
+        }
+        Ok(())
+    }
+
+    async fn select(&mut self) -> Option<Target> {
+        if let Some(id) = &self.same_node {
+            let instance = self.variant().instances.iter().find(|i| i.id == *id);
+            if let Some(instance) = instance {
+                return Some(Target::Instance(instance.clone()));
+            }
+        }
+        self.selection().pick(&*self.context.sticky).await
+    }
+
+    pub(super) fn selection(&self) -> Selection<'_> {
+        Selection {
+            function: self.call.function(),
+            variant: self.call.variant(),
+            request_id: self.call.request_id().as_str(),
+            args: self.call.args(),
+            tried: &self.tried,
+            now_ms: self.context.link.clock.now_ms(),
+        }
+    }
+
+    fn bounds(&self) -> Bounds {
+        let options = &self.context.options;
+        if self.is_stream() {
+            let items = usize::try_from(options.stream_items).unwrap_or(usize::MAX);
+            let bytes = usize::try_from(options.stream_bytes).unwrap_or(usize::MAX);
+            // One item may overshoot the byte window.
+            let largest = self.context.link.broker.max_payload();
+            return Bounds {
+                items: items + SPARE_FRAMES,
+                bytes: bytes.saturating_add(largest),
+            };
+        }
+        Bounds {
+            items: SPARE_FRAMES,
+            bytes: usize::MAX,
+        }
+    }
+
+    fn message(&self, target: &Target, reply: String) -> Result<Outgoing, Failure> {
+        let function = self.call.function();
+        let mut headers = HeaderMap::new();
+        let mut size = self.call.args().bytes.len() + HEADER_ROOM;
+        self.headers().encode(|name, value| {
+            size += name.len() + value.len() + 4;
+            headers.insert(name, value);
+        });
+        let limit = self.context.link.broker.max_payload();
+        if size > limit {
+            return Err(Failure::Unsendable(Box::new(too_large(size, limit))));
+        }
+        let subject = match target {
+            Target::Group => function.call_subject.clone(),
+            Target::Fixed(subject) => subject.clone(),
+            Target::Instance(instance) => self.context.link.subjects.instance_call(
+                &function.service,
+                &instance.id,
+                function.version.as_ref(),
+                &function.request_type,
+            ),
+        };
+        Ok(Outgoing {
+            subject,
+            reply: Some(reply),
+            headers,
+            body: self.call.args().bytes.clone(),
+        })
+    }
+
+    fn headers(&self) -> CallHeaders {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        CallHeaders {
+            call_id: self.call_id.clone(),
+            request_id: self.call.request_id().to_string(),
+            identity: self.call.identity().clone(),
+            deadline_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
+            attempt: self.attempts + 1,
+            traceparent: self.call.trace().map(ToOwned::to_owned),
+            credit: self.is_stream().then(|| self.credit()),
+            encoding: self.call.encoding(),
+        }
+    }
+
+    /// What the stream may have sent by now: what the client took, plus the window.
+    pub(in crate::dispatch) fn credit(&self) -> Credit {
+        let options = &self.context.options;
+        Credit {
+            items: self.items + options.stream_items,
+            bytes: self.bytes + options.stream_bytes,
+        }
+    }
+
+    /// Sends the present credit to whoever holds the stream.
+    pub(in crate::dispatch) async fn grant(&mut self) {
+        if !self.is_stream() {
+            return;
+        }
+        let holder = self.attempt.as_ref().and_then(|a| a.holder.as_ref());
+        if let Some(holder) = holder.filter(|h| h.credit) {
+            control::grant(&self.context.link, holder, &self.call_id, self.credit()).await;
+        }
+    }
+}
+
+fn too_large(size: usize, limit: usize) -> CallError {
+    CallError::new(
+        ErrorCode::PayloadTooLarge,
+        format!("the args with their headers are {size} bytes, the broker takes {limit}"),
+    )
+    .with_detail("size", size)
+    .with_detail("limit", limit)
+}
