@@ -94,9 +94,10 @@ impl Frame {
                 .ok_or(InvalidFrame::Header(name))
         };
         let instance = || {
-            get(h::INSTANCE)
-                .and_then(h::decode_value)
-                .map(|i| i.into_owned())
+            let name = get(h::INSTANCE).and_then(h::decode_value)?;
+            // A name that nobody can register is none.
+            crate::id::check("instance", &name).ok()?;
+            Some(name.into_owned())
         };
         let required = || instance().ok_or(InvalidFrame::Header(h::INSTANCE));
         let encoding = get(h::CONTENT_TYPE)
@@ -188,6 +189,9 @@ impl Frame {
     }
 }
 
+/// Most bytes of an error's text that are passed on.
+const MAX_MESSAGE_BYTES: usize = 4096;
+
 /// Codes that a worker may use for the gateway to act upon; all others are the function's own.
 fn worker_may_say(code: ErrorCode) -> bool {
     matches!(
@@ -217,7 +221,9 @@ fn decode_error<'a>(get: &impl Fn(&'static str) -> Option<&'a str>, body: &[u8])
     let executed = get(h::EXECUTED)
         .and_then(Executed::parse)
         .unwrap_or(Executed::Yes);
-    let message = text(h::SERVICE_ERROR).filter(|m| !m.is_empty());
+    let message = text(h::SERVICE_ERROR)
+        .filter(|m| !m.is_empty())
+        .map(shortened);
     CallError {
         code: known.unwrap_or(ErrorCode::WorkerError),
         custom_code: if known.is_some() { None } else { code_text },
@@ -228,6 +234,15 @@ fn decode_error<'a>(get: &impl Fn(&'static str) -> Option<&'a str>, body: &[u8])
         status: get(h::SERVICE_ERROR_CODE).and_then(|s| s.parse().ok()),
         details: serde_json::from_slice(body).ok().map(Box::new),
     }
+}
+
+/// Texts of errors are for people: what is longer is cut.
+fn shortened(mut message: String) -> String {
+    if message.len() > MAX_MESSAGE_BYTES {
+        message.truncate(message.floor_char_boundary(MAX_MESSAGE_BYTES));
+        message.push('…');
+    }
+    message
 }
 
 fn encode_error(error: &CallError, mut put: impl FnMut(&'static str, &str)) -> Bytes {
@@ -311,6 +326,21 @@ mod tests {
         assert_eq!(error.code, ErrorCode::WorkerError);
         assert_eq!(error.code_text(), "rate_limited");
         assert_eq!(error.source, ErrorSource::Worker);
+    }
+
+    #[test]
+    fn long_texts_are_cut_and_names_that_are_none_are_left_out() {
+        let (text, name) = ("é".repeat(100_000), "x".repeat(200));
+        let headers = |n: &str| match n {
+            h::SERVICE_ERROR => Some(text.as_str()),
+            h::INSTANCE => Some(name.as_str()),
+            _ => None,
+        };
+        let Ok(Frame::Error { error, instance }) = Frame::decode(headers, Bytes::new()) else {
+            panic!("not an error");
+        };
+        assert!(error.message.len() <= MAX_MESSAGE_BYTES + "…".len());
+        assert_eq!(instance, None);
     }
 
     proptest! {
