@@ -186,11 +186,14 @@ impl Rig {
 
     pub(crate) fn set_connected(&self, connected: bool) {
         self.broker.connected.store(connected, Ordering::Relaxed);
-        self.inbox.broadcast(&if connected {
-            Delivery::Reconnected
-        } else {
-            Delivery::Disconnected
-        });
+        self.inbox.broadcast(
+            &if connected {
+                Delivery::Reconnected
+            } else {
+                Delivery::Disconnected
+            },
+            u64::MAX,
+        );
     }
 }
 

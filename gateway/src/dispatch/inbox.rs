@@ -15,6 +15,7 @@ use super::mailbox::{Bounds, Delivery, Mailbox};
 #[derive(Debug)]
 struct Slot {
     secret: u128,
+    epoch: u64,
     mailbox: Arc<Mailbox>,
 }
 
@@ -63,13 +64,15 @@ impl Inbox {
         format!("{}>", self.prefix)
     }
 
-    /// Opens a reply subject that nobody has used before.
+    /// Opens a reply subject that nobody has used before, for a message of the connection's
+    /// `epoch` ([`crate::registry::connection::BrokerState`]).
     #[must_use]
-    pub fn open(self: &Arc<Self>, bounds: Bounds) -> Ticket {
+    pub fn open(self: &Arc<Self>, bounds: Bounds, epoch: u64) -> Ticket {
         let secret = rand::random::<u128>() >> 32;
         let mailbox = Arc::new(Mailbox::new(bounds));
         let key = self.slots.lock().insert(Slot {
             secret,
+            epoch,
             mailbox: mailbox.clone(),
         });
         Ticket {
@@ -91,12 +94,14 @@ impl Inbox {
         }
     }
 
-    /// Tells everybody who waits that the connection broke or is back.
-    pub fn broadcast(&self, delivery: &Delivery) {
+    /// Tells everybody who waits since `epoch` or longer that the connection broke or is back:
+    /// whoever began on the new connection has lost nothing.
+    pub fn broadcast(&self, delivery: &Delivery, epoch: u64) {
         let all: Vec<_> = self
             .slots
             .lock()
             .iter()
+            .filter(|(_, slot)| slot.epoch <= epoch)
             .map(|(_, slot)| slot.mailbox.clone())
             .collect();
         for mailbox in all {
@@ -160,19 +165,28 @@ mod tests {
     #[test]
     fn replies_find_their_ticket_only() {
         let inbox = Inbox::new("_INBOX.sluice.g.0");
-        let (a, b) = (inbox.open(BOUNDS), inbox.open(BOUNDS));
+        let (a, b) = (inbox.open(BOUNDS, 1), inbox.open(BOUNDS, 1));
         inbox.deliver(&b.subject(), Delivery::NoResponders);
         assert_eq!(a.mailbox().try_next(), None);
         assert_eq!(b.mailbox().try_next(), Some(Delivery::NoResponders));
     }
 
     #[test]
+    fn a_break_is_told_to_those_that_it_concerns() {
+        let inbox = Inbox::new("_INBOX.sluice.g.0");
+        let (before, after) = (inbox.open(BOUNDS, 1), inbox.open(BOUNDS, 2));
+        inbox.broadcast(&Delivery::Disconnected, 1);
+        assert_eq!(before.mailbox().try_next(), Some(Delivery::Disconnected));
+        assert_eq!(after.mailbox().try_next(), None);
+    }
+
+    #[test]
     fn late_and_forged_replies_are_counted_and_dropped() {
         let inbox = Inbox::new("_INBOX.sluice.g.0");
-        let first = inbox.open(BOUNDS);
+        let first = inbox.open(BOUNDS, 1);
         let late = first.subject();
         drop(first);
-        let second = inbox.open(BOUNDS);
+        let second = inbox.open(BOUNDS, 1);
         assert_eq!(inbox.len(), 1);
         for subject in [
             late.as_str(),

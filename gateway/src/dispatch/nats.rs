@@ -209,10 +209,11 @@ impl Broker for NatsBroker {
         Box::pin(async {
             // The client's own flush only writes to the socket. A message to ourselves comes
             // back after everything that the broker had to say before it.
-            let ticket = self.inbox.open(Bounds {
+            let bounds = Bounds {
                 items: 2,
                 bytes: 16,
-            });
+            };
+            let ticket = self.inbox.open(bounds, self.state().epoch);
             let message = Outgoing {
                 subject: ticket.subject(),
                 reply: None,
@@ -270,10 +271,10 @@ async fn tell_of_breaks(mut state: watch::Receiver<BrokerState>, inbox: Arc<Inbo
         let now = *state.borrow_and_update();
         // A break that was mended between two looks is a break all the same.
         if last.connected && (!now.connected || now.epoch != last.epoch) {
-            inbox.broadcast(&Delivery::Disconnected);
+            inbox.broadcast(&Delivery::Disconnected, last.epoch);
         }
         if now.connected {
-            inbox.broadcast(&Delivery::Reconnected);
+            inbox.broadcast(&Delivery::Reconnected, now.epoch.saturating_sub(1));
         }
         last = now;
     }

@@ -66,10 +66,11 @@ pub(super) fn ask(
 }
 
 async fn ask_one(link: &Link, instance: &Instance, body: Bytes) -> Answer {
-    let ticket = link.inbox.open(Bounds {
+    let bounds = Bounds {
         items: 4,
         bytes: 4096,
-    });
+    };
+    let ticket = link.inbox.open(bounds, link.broker.state().epoch);
     let message = Outgoing {
         subject: instance.ping_subject.clone(),
         reply: Some(ticket.subject()),

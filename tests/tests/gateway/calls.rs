@@ -17,6 +17,8 @@ on_each_broker! {
         none(&client).await;
         asynchronous(&client).await;
         streams(&client).await;
+        other_forms(&client).await;
+        cancelled(&client).await;
     }
 }
 
@@ -157,4 +159,54 @@ async fn streams(client: &Client) {
         .await
         .unwrap();
     assert!(refused.stream().is_err(), "a refusal is a plain status");
+}
+
+/// MessagePack both ways, and GET with coerced args.
+async fn other_forms(client: &Client) {
+    let post = "POST".parse().unwrap();
+    let body = rmp_serde::to_vec_named(&json!({"a": 1, "b": 2})).unwrap();
+    let response = client
+        .request(post, "/api/demo/add")
+        .header("content-type", "application/msgpack")
+        .body(body)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.headers()["content-type"], "application/msgpack");
+    let envelope: Value = rmp_serde::from_slice(&response.bytes().await.unwrap()).unwrap();
+    assert_eq!(envelope["result"], json!({"sum": 3}), "{envelope}");
+
+    let response = client.get("/api/demo/add?a=1&b=2.5").send().await.unwrap();
+    let envelope: Value = response.json().await.unwrap();
+    assert_eq!(envelope["result"], json!({"sum": 3.5}), "{envelope}");
+    let refused = client.get("/api/demo/sleep?ms=1").send().await.unwrap();
+    assert_eq!(refused.status(), 405, "sleep is not idempotent");
+}
+
+/// An async call that is cancelled ends as such, and its result says so.
+async fn cancelled(client: &Client) {
+    let response = client
+        .request("POST".parse().unwrap(), "/api/demo/report")
+        .json(&json!({"ms": 50_000}))
+        .send()
+        .await
+        .unwrap();
+    let location = response.headers()["location"].to_str().unwrap().to_owned();
+    let delete = "DELETE".parse().unwrap();
+    assert_eq!(
+        client
+            .request(delete, &location)
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        202
+    );
+    let code = eventually("the call is cancelled", || async {
+        let response = client.get(&location).send().await.unwrap();
+        let done = response.status() != 202;
+        let body: Value = response.json().await.unwrap();
+        done.then(|| body["error_code"].clone())
+    });
+    assert_eq!(code.await.unwrap(), "cancelled");
 }

@@ -26,7 +26,7 @@ impl Exchange {
             return Err(Failure::BrokerUnavailable);
         }
         let target = self.select().await.ok_or(Failure::NoResponders)?;
-        let ticket = link.inbox.open(self.bounds());
+        let ticket = link.inbox.open(self.bounds(), link.broker.state().epoch);
         let message = self.message(&target, ticket.subject())?;
         link.broker.publish(message).await.map_err(|e| match e {
             PublishError::NotConnected => Failure::BrokerUnavailable,
