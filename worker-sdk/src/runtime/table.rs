@@ -46,7 +46,10 @@ impl Table {
     /// Holds a call until the guard is dropped.
     pub(crate) fn hold(self: &Arc<Self>, call: Arc<Running>) -> Result<Held, NotHeld> {
         let mut calls = self.calls.lock();
-        if let Some((_, reason)) = calls.early_cancels.get(&call.call_id) {
+        // An idle worker has no ticks that would forget it.
+        if let Some((at, reason)) = calls.early_cancels.get(&call.call_id)
+            && Instant::now() < *at + EARLY_CANCEL_LIFE
+        {
             return Err(NotHeld::Cancelled(reason.clone()));
         }
         let attempts = calls.by_id.entry(call.call_id.clone()).or_default();
@@ -106,9 +109,14 @@ impl Table {
             for call in attempts {
                 call.end(EndReason::Cancelled(reason.to_owned()));
             }
-        } else if calls.early_cancels.len() < MAX_EARLY_CANCELS {
-            let kept = (now, reason.to_owned());
-            calls.early_cancels.insert(call_id.to_owned(), kept);
+            return;
+        }
+        let early = &mut calls.early_cancels;
+        if early.len() >= MAX_EARLY_CANCELS {
+            early.retain(|_, (at, _)| now < *at + EARLY_CANCEL_LIFE);
+        }
+        if early.len() < MAX_EARLY_CANCELS {
+            early.insert(call_id.to_owned(), (now, reason.to_owned()));
         }
     }
 
@@ -211,6 +219,23 @@ mod tests {
         );
         table.tick(Instant::now() + EARLY_CANCEL_LIFE);
         assert!(table.hold(call("a", "1")).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_worker_forgets_early_cancels_too() {
+        let table = Arc::new(Table::default());
+        for n in 0..2 * MAX_EARLY_CANCELS {
+            table.cancel(&n.to_string(), "gone", Instant::now());
+        }
+        tokio::time::advance(EARLY_CANCEL_LIFE).await;
+        assert!(table.hold(call("0", "1")).is_ok(), "no tick has run");
+        table.cancel("new", "gone", Instant::now());
+        let remembered = table.hold(call("new", "1")).unwrap_err();
+        assert_eq!(
+            remembered,
+            NotHeld::Cancelled("gone".into()),
+            "there is room again"
+        );
     }
 
     #[tokio::test]
