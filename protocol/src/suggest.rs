@@ -23,7 +23,7 @@ pub fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     known
         .into_iter()
         .filter(|k| k.len().abs_diff(name.len()) <= 4 * most)
-        .filter_map(|k| Some((edits(&letters, &self::letters(k)?), k)))
+        .filter_map(|k| Some((edits_between(&letters, &self::letters(k)?), k)))
         .filter(|(count, _)| *count <= most)
         .min_by_key(|(count, _)| *count)
         .map(|(_, k)| k)
@@ -35,8 +35,16 @@ fn letters(name: &str) -> Option<Vec<char>> {
     (letters.len() <= MAX_CHARS).then(|| letters.iter().map(lower).collect())
 }
 
-/// Insertions, deletions, replacements (Levenshtein), one row of the table at a time.
-fn edits(a: &[char], b: &[char]) -> usize {
+/// How many insertions, deletions and replacements turn one text into the other (Levenshtein).
+/// The work grows with the product of their lengths: not for texts of any length.
+#[must_use]
+pub fn edits(a: &str, b: &str) -> usize {
+    let chars = |text: &str| text.chars().collect::<Vec<char>>();
+    edits_between(&chars(a), &chars(b))
+}
+
+/// One row of the table at a time.
+fn edits_between(a: &[char], b: &[char]) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.iter().enumerate() {
         let mut diagonal = row[0];
@@ -53,6 +61,19 @@ fn edits(a: &[char], b: &[char]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn distances() {
+        for (a, b, d) in [
+            ("", "", 0),
+            ("echo", "echo", 0),
+            ("ehco", "echo", 2),
+            ("ecko", "echo", 1),
+            ("", "abc", 3),
+        ] {
+            assert_eq!(edits(a, b), d, "{a} {b}");
+        }
+    }
 
     #[test]
     fn the_closest_name_wins_if_it_is_close() {

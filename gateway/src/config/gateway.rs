@@ -28,7 +28,8 @@ section! {
         drain_delay: Duration = Duration::from_secs(2), Millis::within(0..=3_600_000);
         /// Time for calls in flight to end at shutdown.
         drain_timeout: Duration = Duration::from_secs(30), Millis::within(0..=3_600_000);
-        /// Whether errors may show internals.
+        /// Whether errors may tell strangers more than they need: so far, the function that an unknown
+        /// name was probably meant to be. For development.
         detail_error: bool = false, Flag;
         /// The longest timeout of a call, and what `"infinity"` means.
         max_timeout: Duration = Duration::from_secs(300), Millis::within(100..=DAY_MS);

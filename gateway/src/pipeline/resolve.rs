@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sluice_protocol::function::{FunctionSpec, ResponseType};
+use sluice_protocol::suggest::edits;
 use sluice_protocol::{CallError, ErrorCode};
 
 use super::{Call, Limits};
@@ -127,23 +128,8 @@ fn nearest(snapshot: &Snapshot, call: &Call) -> Option<String> {
             })
             .map(move |(name, _)| format!("{service}.{name}"))
     });
-    let near = names.map(|name| (distance(&wanted, &name), name)).min()?;
+    let near = names.map(|name| (edits(&wanted, &name), name)).min()?;
     (near.0 <= 2 + wanted.len() / 5).then_some(near.1)
-}
-
-/// Levenshtein distance, over bytes: names are short, and only the nearest matters.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut corner = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let substituted = corner + usize::from(x != y);
-            corner = row[j + 1];
-            row[j + 1] = substituted.min(corner + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 impl Resolved {
@@ -165,23 +151,5 @@ impl Resolved {
         self.call
             .timeout_ms
             .map_or(own, |ms| own.min(Duration::from_millis(ms)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn distances() {
-        for (a, b, d) in [
-            ("", "", 0),
-            ("echo", "echo", 0),
-            ("ehco", "echo", 2),
-            ("ecko", "echo", 1),
-            ("", "abc", 3),
-        ] {
-            assert_eq!(distance(a, b), d, "{a} {b}");
-        }
     }
 }
