@@ -4,6 +4,7 @@ mod authorize;
 mod resolve;
 mod validate;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +39,21 @@ pub struct Call {
     pub timeout_ms: Option<u64>,
     /// Whether the edge allows only functions that are idempotent (GET).
     pub idempotent_only: bool,
+    /// The client's `Idempotency-Key`: printable ASCII, checked by the edge.
+    pub idempotency_key: Option<String>,
+    /// What else is known of the caller.
+    pub caller: Caller,
+}
+
+/// What is known of a caller beside its identity; limits may count by it. Never sent to workers.
+#[derive(Debug, Clone, Default)]
+pub struct Caller {
+    /// The client's address, trusted proxies seen through.
+    pub address: Option<IpAddr>,
+    /// The id (never the secret) of the API key that was used.
+    pub api_key: Option<Arc<str>>,
+    /// The claims of the verified token.
+    pub claims: Option<Arc<serde_json::Map<String, serde_json::Value>>>,
 }
 
 /// What the gateway allows at most, whatever a function asks for.

@@ -18,7 +18,7 @@ use super::mailbox::Delivery;
 use super::{Clock, Dispatcher, Link};
 use crate::config::Config;
 use crate::health::Health;
-use crate::pipeline::{Call, Pipeline};
+use crate::pipeline::{Call, Caller, Pipeline};
 use crate::registry::Registry;
 use crate::registry::connection::BrokerState;
 use crate::registry::snapshot::{Function, FunctionVersions, Instance, Snapshot, Variant};
@@ -94,6 +94,8 @@ pub(crate) fn call(args: &'static str) -> Call {
         trace: None,
         timeout_ms: None,
         idempotent_only: false,
+        idempotency_key: None,
+        caller: Caller::default(),
     }
 }
 

@@ -17,7 +17,7 @@ use super::{Asked, Edge, body, fields};
 use crate::edge::capacity::Permit;
 use crate::edge::identity;
 use crate::edge::service::CallService;
-use crate::pipeline::Call;
+use crate::pipeline::{Call, Caller};
 use crate::reply::{Answers, Reply};
 
 /// Sent by an `EventSource` that wants to go on where a stream broke off.
@@ -48,6 +48,8 @@ impl<S: CallService> Edge<S> {
             trace: fields::trace(headers, None),
             timeout_ms: fields::timeout_ms(headers, None)?,
             idempotent_only: false,
+            idempotency_key: None,
+            caller: Caller::default(),
         };
         // Last, so that a request that is refused in any case is refused unread.
         let (encoding, bytes) = self.read_body(asked, body).await?;
@@ -88,6 +90,8 @@ impl<S: CallService> Edge<S> {
             trace: fields::trace(headers, request.trace),
             timeout_ms: fields::timeout_ms(headers, request.timeout_ms)?,
             idempotent_only: false,
+            idempotency_key: None,
+            caller: Caller::default(),
         };
         self.run(asked, call, permit).await
     }
@@ -126,6 +130,8 @@ impl<S: CallService> Edge<S> {
             trace: fields::trace(headers, None),
             timeout_ms: fields::timeout_ms(headers, None)?,
             idempotent_only: true,
+            idempotency_key: None,
+            caller: Caller::default(),
         };
         self.run(asked, call, permit).await
     }

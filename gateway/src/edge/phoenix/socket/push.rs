@@ -13,7 +13,7 @@ use crate::edge::phoenix::calls::Stage;
 use crate::edge::phoenix::channel::{Channel, Status};
 use crate::edge::phoenix::frame::{Frame, Ref};
 use crate::edge::phoenix::service::CallService;
-use crate::pipeline::Call;
+use crate::pipeline::{Call, Caller};
 use crate::reply::{Answers, Reply};
 
 /// The `request_id` of errors about requests that have none.
@@ -95,6 +95,8 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
             trace: request.trace,
             timeout_ms: request.timeout_ms,
             idempotent_only: false,
+            idempotency_key: None,
+            caller: Caller::default(),
         }
     }
 
