@@ -1,33 +1,67 @@
-//! The operator's port.
+//! The operator's port: health for everybody, all else by token.
 
+pub mod access;
+pub mod action;
+mod answer;
+mod audit;
 pub mod listing;
+mod routes;
+mod services;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use self::access::{Access, Guard, guard};
+use self::audit::Audit;
+use crate::config::Config;
 use crate::health::Health;
 use crate::registry::Registry;
 
+/// What the routes look at and change.
 #[derive(Clone)]
-struct Parts {
-    registry: Arc<Registry>,
-    health: Arc<Health>,
+pub struct Parts {
+    /// Services, functions, instances.
+    pub registry: Arc<Registry>,
+    /// Alive, ready, draining.
+    pub health: Arc<Health>,
+    /// As it runs.
+    pub config: Arc<Config>,
 }
 
-/// The routes of the operator's port.
-pub fn router(registry: Arc<Registry>, health: Arc<Health>) -> Router {
-    Router::new()
-        .route("/v1/services", get(services))
+/// What a handler works with.
+#[derive(Clone)]
+struct Desk {
+    parts: Parts,
+    audit: Arc<Audit>,
+}
+
+/// The routes of the operator's port: those of the table, each behind its guard, and health.
+pub fn router(parts: Parts) -> Router {
+    let options = &parts.config.admin;
+    let access = Arc::new(Access::new(options.tokens.clone(), options.anonymous_read));
+    let audit = Arc::new(Audit::default());
+    let mut router = Router::new()
         .route("/health/live", get(|| async { "ok" }))
-        .route("/health/ready", get(ready))
-        .with_state(Parts { registry, health })
+        .route("/health/ready", get(ready));
+    for route in routes::all() {
+        let state = Guard {
+            access: access.clone(),
+            audit: audit.clone(),
+            action: route.action,
+        };
+        let layer = axum::middleware::from_fn_with_state(state, guard);
+        router = router.route(route.path, route.handler.route_layer(layer));
+    }
+    router.with_state(Desk { parts, audit })
 }
 
 /// Serves until `stop`.
@@ -38,28 +72,14 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
     }
 }
 
-fn json(status: StatusCode, body: &impl serde::Serialize) -> Response {
-    match serde_json::to_vec(body) {
-        Ok(bytes) => (status, [("content-type", "application/json")], bytes).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    }
-}
-
-async fn services(State(parts): State<Parts>) -> Response {
-    match parts.registry.services().await {
-        Ok(status) => json(StatusCode::OK, &listing::Listing::from(status)),
-        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response(),
-    }
-}
-
-async fn ready(State(parts): State<Parts>) -> Response {
-    let health = &parts.health;
+async fn ready(State(desk): State<Desk>) -> Response {
+    let health = &desk.parts.health;
     let status = if health.is_ready() {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    json(
+    answer::json(
         status,
         &serde_json::json!({
             "ready": health.is_ready(),

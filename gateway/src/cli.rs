@@ -8,10 +8,12 @@ mod call;
 mod check;
 mod client;
 mod dev;
+mod disable;
 pub mod docs;
 mod health;
 mod json;
 mod logging;
+mod operator;
 mod serve;
 mod services;
 mod terminal;
@@ -57,6 +59,10 @@ pub enum Command {
     Call(call::Args),
     /// List services, functions and instances.
     Services(services::Args),
+    /// Switch a function off: its calls are refused.
+    Disable(disable::Args),
+    /// Switch a function on again.
+    Enable(disable::Args),
     /// Ask a gateway whether it is ready. For health checks of containers.
     Health(health::Args),
     /// Print generated documentation.
@@ -149,6 +155,8 @@ fn execute(
         Command::Broker(args) => broker::run(&args),
         Command::Call(args) => wait_for(call::run(&args, terminal)),
         Command::Services(args) => wait_for(services::run(&args, terminal)),
+        Command::Disable(args) => wait_for(disable::run(&args, true, terminal)),
+        Command::Enable(args) => wait_for(disable::run(&args, false, terminal)),
         Command::Health(args) => wait_for(health::run(&args, terminal)),
         Command::Docs(args) => docs::run(&args, terminal),
     }

@@ -54,6 +54,7 @@ fn dev_config(options: &DevOptions, broker: SocketAddr) -> Config {
     config.phoenix.check_origin = vec!["*".to_owned()];
     config.phoenix.drain_spread = std::time::Duration::ZERO;
     config.admin.listen = options.admin;
+    config.admin.anonymous_read = true;
     config.nats.url = format!("nats://{broker}");
     config.registry.open = true;
     config.identity.trust_client_identity = true;

@@ -137,7 +137,11 @@ impl Running {
             .await
             .map_err(listen("admin.listen", config.admin.listen))?;
         let admin = admin_listener.local_addr()?;
-        let router = admin::router(registry.clone(), health.clone());
+        let router = admin::router(admin::Parts {
+            registry: registry.clone(),
+            health: health.clone(),
+            config: config.clone(),
+        });
         tokio::spawn(admin::serve(admin_listener, router, background.clone()));
         let shared = Shared {
             subjects,

@@ -6,26 +6,19 @@ use serde::Deserialize;
 use serde_json::Value;
 use sluice_protocol::registry::Reason;
 
-use super::client::Gateway;
 use super::json::{Layout, lay_out};
+use super::operator::{Admin, decode};
 use super::terminal::printable;
 use super::{Exit, Failure, Terminal};
 
 /// Arguments of `sluice services`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The gateway's address for operators.
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "SLUICE_ADMIN_URL",
-        hide_env_values = true,
-        default_value = "http://127.0.0.1:4001"
-    )]
-    pub(super) admin: String,
     /// Print the answer of the admin API.
     #[arg(long)]
     pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) admin: Admin,
 }
 
 /// `GET /v1/services` of the admin API. Fields of newer gateways are passed over.
@@ -77,23 +70,10 @@ struct Refused {
 
 /// Asks once and prints tables.
 pub(super) async fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Exit, Failure> {
-    let gateway = Gateway::at("--admin", &args.admin)?;
-    let request = gateway
-        .get(gateway.url("/v1/services")?)
-        .timeout(Duration::from_secs(10));
-    let answer = gateway.send(request).await?;
-    let strange = |why: String| {
-        let (status, text) = (answer.status, answer.text());
-        Failure::Failed(format!(
-            "this is no answer of a gateway's admin API (is the URL right?): HTTP {status}{why}\n{}",
-            text.trim()
-        ))
-    };
-    if !answer.status.is_success() {
-        return Err(strange(String::new()));
-    }
-    let listing: Listing =
-        serde_json::from_slice(&answer.body).map_err(|e| strange(format!(", {e}")))?;
+    let gateway = args.admin.gateway()?;
+    let request = gateway.get(gateway.url("/v1/services")?);
+    let answer = args.admin.send(&gateway, request).await?;
+    let listing: Listing = decode(&answer)?;
     if args.json {
         let text = String::from_utf8_lossy(&answer.body);
         writeln!(terminal.out, "{}", lay_out(&text, Layout::Indented))?;
@@ -230,7 +210,8 @@ mod tests {
 
     async fn ask(admin: String, json: bool) -> (Result<Exit, Failure>, Output) {
         let mut output = Output::default();
-        let exit = run(&Args { admin, json }, &mut output.terminal()).await;
+        let admin = Admin { admin, token: None };
+        let exit = run(&Args { json, admin }, &mut output.terminal()).await;
         (exit, output)
     }
 

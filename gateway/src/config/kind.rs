@@ -1,6 +1,7 @@
 //! The kinds of values that options take: how each is read, checked, shown and described.
 
 pub(crate) mod number;
+pub(crate) mod operators;
 pub(crate) mod secret;
 pub(crate) mod text;
 

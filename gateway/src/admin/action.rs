@@ -1,0 +1,154 @@
+//! What a token of the admin API may do: named actions, each granted by name.
+
+use std::fmt;
+
+macro_rules! areas {
+    ($($area:ident = $name:literal, $doc:literal;)+) => {
+        /// What an action is about.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Area { $( #[doc = $doc] $area, )+ }
+
+        impl Area {
+            /// All areas.
+            pub const ALL: &[Self] = &[$( Self::$area, )+];
+
+            /// As it stands in a grant.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $( Self::$area => $name, )+ }
+            }
+        }
+    };
+}
+
+areas! {
+    Services = "services", "Services, their functions, instances and refused configs.";
+    Limits = "limits", "Rate limits: rules, counts.";
+    Breakers = "breakers", "Circuit breakers and bulkheads.";
+    Log = "log", "Levels of the log.";
+    Config = "config", "The configuration as it runs.";
+    Audit = "audit", "Who changed what.";
+}
+
+/// One thing that a token may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Action {
+    /// What it is about.
+    pub area: Area,
+    /// It changes something; otherwise it only looks.
+    pub write: bool,
+}
+
+impl Action {
+    /// Looking.
+    #[must_use]
+    pub const fn read(area: Area) -> Self {
+        Self { area, write: false }
+    }
+
+    /// Changing.
+    #[must_use]
+    pub const fn write(area: Area) -> Self {
+        Self { area, write: true }
+    }
+
+    fn bit(self) -> u32 {
+        1 << (self.area as u32 * 2 + u32::from(self.write))
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = if self.write { "write" } else { "read" };
+        write!(f, "{}:{verb}", self.area.as_str())
+    }
+}
+
+/// A set of actions. Empty: nothing is allowed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Grants(u32);
+
+impl Grants {
+    /// Adds what `text` names: `area:read`, `area:write`, `area:*`, `*:read`, `*:write` or `*`.
+    ///
+    /// # Errors
+    /// What would be right.
+    pub fn add(&mut self, text: &str) -> Result<(), String> {
+        let (area, verb) = match text {
+            "*" => ("*", "*"),
+            text => text.split_once(':').ok_or_else(|| unknown(text))?,
+        };
+        let is_known = |name: &str| name == "*" || Area::ALL.iter().any(|a| a.as_str() == name);
+        if !is_known(area) || !matches!(verb, "*" | "read" | "write") {
+            return Err(unknown(text));
+        }
+        let areas = Area::ALL
+            .iter()
+            .filter(|a| area == "*" || a.as_str() == area);
+        for &area in areas {
+            for write in [false, true] {
+                if verb == "*" || write == (verb == "write") {
+                    self.0 |= Action { area, write }.bit();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the action is among them.
+    #[must_use]
+    pub fn allows(self, action: Action) -> bool {
+        self.0 & action.bit() != 0
+    }
+}
+
+fn unknown(text: &str) -> String {
+    let areas: Vec<&str> = Area::ALL.iter().map(|a| a.as_str()).collect();
+    format!(
+        "{text:?} is no action: write area:read, area:write, area:*, *:read or *; areas are {}",
+        areas.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grants_allow_what_they_name_and_nothing_else() {
+        let read = Action::read(Area::Limits);
+        let write = Action::write(Area::Limits);
+        let other = Action::write(Area::Services);
+        for (text, allowed) in [
+            ("limits:read", [true, false, false]),
+            ("limits:write", [false, true, false]),
+            ("limits:*", [true, true, false]),
+            ("*:read", [true, false, false]),
+            ("*:write", [false, true, true]),
+            ("*", [true, true, true]),
+        ] {
+            let mut grants = Grants::default();
+            assert!(!grants.allows(read));
+            grants.add(text).unwrap();
+            assert_eq!(
+                [read, write, other].map(|a| grants.allows(a)),
+                allowed,
+                "{text}"
+            );
+        }
+        for bad in [
+            "",
+            "limit:read",
+            "limits",
+            "limits:",
+            "limits:all",
+            "*:",
+            ":read",
+            "**",
+        ] {
+            let mut grants = Grants::default();
+            assert!(grants.add(bad).is_err(), "{bad}");
+            assert_eq!(grants, Grants::default(), "{bad}");
+        }
+    }
+}

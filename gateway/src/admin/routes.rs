@@ -1,0 +1,60 @@
+//! Every route of the admin API in one table: a route that is not here does not exist, and one
+//! that is has an action.
+
+use axum::http::Method;
+use axum::routing::{MethodRouter, delete, get, put};
+
+use super::action::{Action, Area};
+use super::{Desk, services};
+
+/// One route.
+pub(super) struct Route {
+    /// Of its handler; for the table test and the documents.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the table is walked by tests"))]
+    pub(super) method: Method,
+    /// As axum writes paths.
+    pub(super) path: &'static str,
+    /// What a token must allow.
+    pub(super) action: Action,
+    pub(super) handler: MethodRouter<Desk>,
+}
+
+fn reads(path: &'static str, area: Area, handler: MethodRouter<Desk>) -> Route {
+    Route {
+        method: Method::GET,
+        path,
+        action: Action::read(area),
+        handler,
+    }
+}
+
+fn writes(method: Method, path: &'static str, area: Area, handler: MethodRouter<Desk>) -> Route {
+    Route {
+        method,
+        path,
+        action: Action::write(area),
+        handler,
+    }
+}
+
+/// All of them.
+pub(super) fn all() -> Vec<Route> {
+    vec![
+        reads("/v1/services", Area::Services, get(services::list)),
+        reads("/v1/refused", Area::Services, get(services::refused)),
+        writes(
+            Method::DELETE,
+            "/v1/refused",
+            Area::Services,
+            delete(services::clear_refused),
+        ),
+        writes(
+            Method::PUT,
+            "/v1/functions/{service}/{function}/disabled",
+            Area::Services,
+            put(services::set_disabled),
+        ),
+        reads("/v1/config", Area::Config, get(services::config)),
+        reads("/v1/audit", Area::Audit, get(services::audit)),
+    ]
+}

@@ -1,0 +1,112 @@
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode};
+use serde_json::Value;
+use tower::ServiceExt;
+
+use super::access::OperatorToken;
+use super::action::Grants;
+use super::*;
+
+const ALL: &str = "all-0123456789abcdef";
+const NONE: &str = "none-0123456789abcdef";
+const READ: &str = "read-0123456789abcdef";
+
+fn desk(anonymous_read: bool) -> Router {
+    let token = |name: &str, token: &str, allow: &[&str]| {
+        let mut grants = Grants::default();
+        allow.iter().for_each(|a| grants.add(a).unwrap());
+        OperatorToken::new(name, token, grants)
+    };
+    let mut config = Config::default();
+    config.admin.anonymous_read = anonymous_read;
+    config.admin.tokens = vec![
+        token("all", ALL, &["*"]),
+        token("none", NONE, &[]),
+        token("read", READ, &["*:read"]),
+    ];
+    router(Parts {
+        registry: Arc::new(Registry::default()),
+        health: Arc::default(),
+        config: Arc::new(config),
+    })
+}
+
+async fn ask(
+    router: &Router,
+    method: &Method,
+    path: &str,
+    token: Option<&str>,
+) -> (StatusCode, Value) {
+    let mut request = Request::builder().method(method).uri(path);
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    let request = request.body(Body::from("{\"disabled\":true}")).unwrap();
+    let response = router.clone().oneshot(request).await.unwrap();
+    let status = response.status();
+    let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    (status, serde_json::from_slice(&body).unwrap_or_default())
+}
+
+use axum::http::Method;
+
+#[tokio::test]
+async fn every_route_refuses_without_with_a_wrong_and_with_a_weak_token_and_notes_it() {
+    let router = desk(false);
+    let mut refused = 0;
+    for route in routes::all() {
+        let path = route
+            .path
+            .replace("{service}", "s")
+            .replace("{function}", "f");
+        for (token, status) in [
+            (None, StatusCode::UNAUTHORIZED),
+            (Some("wrong-0123456789abcdef"), StatusCode::UNAUTHORIZED),
+            (Some(""), StatusCode::UNAUTHORIZED),
+            (Some(NONE), StatusCode::FORBIDDEN),
+        ] {
+            let (got, body) = ask(&router, &route.method, &path, token).await;
+            assert_eq!(got, status, "{} {path} {token:?}: {body}", route.method);
+            refused += 1;
+        }
+        let (got, _) = ask(&router, &route.method, &path, Some(READ)).await;
+        assert_eq!(got == StatusCode::FORBIDDEN, route.action.write, "{path}");
+        refused += usize::from(route.action.write);
+        let (got, _) = ask(&router, &route.method, &path, Some(ALL)).await;
+        assert_ne!(got, StatusCode::FORBIDDEN, "{path}");
+        assert_ne!(got, StatusCode::UNAUTHORIZED, "{path}");
+    }
+    let (_, audit) = ask(&router, &Method::GET, "/v1/audit", Some(ALL)).await;
+    let entries = audit["entries"].as_array().unwrap();
+    let noted = entries.iter().filter(|e| e["allowed"] == false).count();
+    assert_eq!(noted, refused);
+    assert!(!audit.to_string().contains("0123456789abcdef"));
+}
+
+#[tokio::test]
+async fn anonymous_reads_are_for_development_and_a_wrong_token_is_refused_there_too() {
+    let router = desk(true);
+    let get = &Method::GET;
+    assert_eq!(ask(&router, get, "/v1/audit", None).await.0, StatusCode::OK);
+    let wrong = ask(&router, get, "/v1/audit", Some("wrong-0123456789abcdef")).await;
+    assert_eq!(wrong.0, StatusCode::UNAUTHORIZED);
+    let write = ask(&router, &Method::DELETE, "/v1/refused", None).await;
+    assert_eq!(write.0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn health_needs_no_token() {
+    let router = desk(false);
+    let (status, _) = ask(&router, &Method::GET, "/health/live", None).await;
+    assert_eq!(status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_config_is_shown_with_its_secrets_masked() {
+    let (_, body) = ask(&desk(false), &Method::GET, "/v1/config", Some(READ)).await;
+    let text = body["config"].as_str().unwrap();
+    assert!(text.contains("admin"), "{text}");
+    assert!(!text.contains("0123456789abcdef"));
+}
