@@ -20,12 +20,15 @@ pub fn ours(name: &str) -> Result<PathBuf> {
     )))
 }
 
-/// `target/<profile>`: tests run from `target/<profile>/deps`.
+/// `target/<profile>`: programs run from there, tests from `deps` in it.
 fn profile_dir() -> Result<PathBuf> {
-    let test = std::env::current_exe().map_err(|e| Error::because("path of the test", e))?;
-    let dir = test.parent().and_then(Path::parent);
-    dir.map(Path::to_owned)
-        .ok_or_else(|| Error::new(format!("{} has no parent", test.display())))
+    let program = std::env::current_exe().map_err(|e| Error::because("path of the test", e))?;
+    let dir = program.parent().map(Path::to_owned);
+    let dir = dir.ok_or_else(|| Error::new(format!("{} has no parent", program.display())))?;
+    match dir.parent() {
+        Some(profile) if dir.ends_with("deps") => Ok(profile.to_owned()),
+        _ => Ok(dir),
+    }
 }
 
 /// The current nats-server: `SLUICE_NATS_SERVER`, else the one that `scripts/setup` fetched.

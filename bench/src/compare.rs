@@ -1,0 +1,241 @@
+//! Interleaved rounds: every variant once a round, so that a machine that drifts drifts for all.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::Result;
+use crate::report;
+use crate::stage::{Program, Stage};
+use crate::variant::{Variant, all};
+
+/// Arguments of `compare`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Seconds that each variant is measured in each round.
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
+    /// Rounds; odd, for the median's sake.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Only variants whose name contains this, and what they are compared with.
+    #[arg(long)]
+    only: Option<String>,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Write plots (SVG) into this folder.
+    #[arg(long)]
+    plots: Option<PathBuf>,
+}
+
+/// Time for connections and caches to settle.
+const WARM_UP: Duration = Duration::from_millis(300);
+
+/// One variant in one round.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Sample {
+    pub(crate) per_second: f64,
+    pub(crate) p50_us: f64,
+    pub(crate) p99_us: f64,
+    /// Of the program that is measured.
+    pub(crate) cpu_us: f64,
+    pub(crate) errors: u64,
+}
+
+/// One variant over all rounds.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Row {
+    pub(crate) name: String,
+    pub(crate) against: Option<&'static str>,
+    pub(crate) program: Program,
+    pub(crate) samples: Vec<Sample>,
+    /// Medians of the ratios to `against`, each taken within a round.
+    pub(crate) ratios: Option<Ratios>,
+}
+
+/// This over that.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Ratios {
+    pub(crate) rate: f64,
+    pub(crate) cpu: f64,
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
+}
+
+#[expect(clippy::print_stderr, reason = "progress of a command line")]
+pub(crate) async fn run(args: Args) -> Result {
+    build_gateway()?;
+    let variants = chosen(args.only.as_deref());
+    let stage = Stage::start().await?;
+    let length = Duration::from_secs_f64(args.seconds);
+    let mut rows: Vec<Row> = variants.iter().map(Row::of).collect();
+    for round in 1..=args.rounds {
+        for (variant, row) in variants.iter().zip(&mut rows) {
+            let sample = measure(&stage, variant, length).await?;
+            eprintln!(
+                "round {round}: {}: {:.0}/s",
+                variant.name, sample.per_second
+            );
+            row.samples.push(sample);
+        }
+    }
+    drop(stage);
+    compare(&mut rows);
+    if let Some(folder) = &args.plots {
+        report::plots(&rows, folder)?;
+    }
+    if args.json {
+        report::json(&rows)
+    } else {
+        report::table(&rows);
+        Ok(())
+    }
+}
+
+/// The gateway that is measured is the one of this tree, built as this program is.
+fn build_gateway() -> Result {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build.args(["build", "--quiet", "-p", "sluice-gateway"]);
+    if !cfg!(debug_assertions) {
+        build.arg("--release");
+    }
+    if build.status()?.success() {
+        return Ok(());
+    }
+    Err("the gateway does not build".into())
+}
+
+fn chosen(only: Option<&str>) -> Vec<Variant> {
+    let all = all();
+    let Some(only) = only else { return all };
+    let wanted = |v: &Variant| v.name.contains(only);
+    let needed: Vec<&str> = all
+        .iter()
+        .filter(|v| wanted(v))
+        .filter_map(|v| v.against)
+        .collect();
+    let keep = |v: &&Variant| wanted(v) || needed.contains(&v.name.as_str());
+    all.iter().filter(keep).cloned().collect()
+}
+
+async fn measure(stage: &Stage, variant: &Variant, length: Duration) -> Result<Sample> {
+    let before = stage.cpu(variant.program)?;
+    let began = tokio::time::Instant::now();
+    let tally = variant.run(stage, WARM_UP, length).await;
+    let (took, used) = (began.elapsed(), stage.cpu(variant.program)? - before);
+    if let Some(error) = tally.first_error {
+        return Err(format!(
+            "{}: {} errors, the first: {error}",
+            variant.name, tally.errors
+        )
+        .into());
+    }
+    let count = tally.times.len() as f64;
+    let per_second = count / length.as_secs_f64();
+    // CPU was counted over the warm-up too, at the same rate.
+    let in_all = per_second * took.as_secs_f64();
+    let micros = |quantile| tally.times.value_at_quantile(quantile) as f64 / 1000.0;
+    Ok(Sample {
+        per_second,
+        p50_us: micros(0.5),
+        p99_us: micros(0.99),
+        cpu_us: used.as_secs_f64() * 1e6 / in_all.max(1.0),
+        errors: tally.errors,
+    })
+}
+
+fn compare(rows: &mut [Row]) {
+    let all = rows.to_vec();
+    for row in rows {
+        let floor = row
+            .against
+            .and_then(|name| all.iter().find(|r| r.name == name));
+        row.ratios = floor.map(|floor| {
+            let ratio = |of: fn(&Sample) -> f64| {
+                let pairs = row.samples.iter().zip(&floor.samples);
+                median(pairs.map(|(ours, theirs)| of(ours) / of(theirs)).collect())
+            };
+            Ratios {
+                rate: ratio(|s| s.per_second),
+                cpu: ratio(|s| s.cpu_us),
+                p50: ratio(|s| s.p50_us),
+                p99: ratio(|s| s.p99_us),
+            }
+        });
+    }
+}
+
+impl Row {
+    fn of(variant: &Variant) -> Self {
+        Self {
+            name: variant.name.clone(),
+            against: variant.against,
+            program: variant.program,
+            samples: Vec::new(),
+            ratios: None,
+        }
+    }
+
+    /// The median of one figure, and its range.
+    pub(crate) fn median(&self, of: fn(&Sample) -> f64) -> (f64, f64, f64) {
+        let values: Vec<f64> = self.samples.iter().map(of).collect();
+        let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = values.iter().copied().fold(0.0, f64::max);
+        (median(values), low, high)
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    match values.len() {
+        0 => f64::NAN,
+        n if n % 2 == 1 => values[n / 2],
+        n => f64::midpoint(values[n / 2 - 1], values[n / 2]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians() {
+        for (values, wanted) in [
+            (vec![3.0, 1.0, 2.0], 2.0),
+            (vec![4.0, 1.0], 2.5),
+            (vec![7.0], 7.0),
+        ] {
+            assert!((median(values) - wanted).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn what_is_chosen_brings_its_floor() {
+        let names: Vec<_> = chosen(Some("Phoenix reply only, 16"))
+            .into_iter()
+            .map(|v| v.name)
+            .collect();
+        assert_eq!(names.len(), 2, "{names:?}");
+        assert!(names[0].starts_with("floor c"));
+    }
+
+    #[test]
+    fn every_comparison_has_its_floor() {
+        let all = all();
+        for variant in &all {
+            let Some(floor) = variant.against else {
+                continue;
+            };
+            let found = all.iter().find(|v| v.name == floor);
+            assert!(
+                found.is_some_and(|f| f.against.is_none()),
+                "{}",
+                variant.name
+            );
+        }
+    }
+}
