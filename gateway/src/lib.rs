@@ -21,6 +21,7 @@ pub mod dispatch;
 pub mod edge;
 pub mod health;
 pub mod pipeline;
+pub mod redis_link;
 pub mod registry;
 pub mod reply;
 pub mod results;
