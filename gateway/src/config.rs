@@ -11,6 +11,7 @@ pub mod docs;
 mod function;
 mod gateway;
 mod http;
+mod idempotency;
 mod identity;
 mod kind;
 mod log;
@@ -37,6 +38,7 @@ pub use self::dispatch::DispatchOptions;
 pub use self::function::FixedFunction;
 pub use self::gateway::Gateway;
 pub use self::http::Http;
+pub use self::idempotency::IdempotencyOptions;
 pub use self::identity::IdentityOptions;
 pub use self::log::Log;
 pub use self::mistake::{Invalid, Mistake, Origin};
@@ -89,6 +91,7 @@ sections! {
     identity: IdentityOptions, "`[identity]`";
     dispatch: DispatchOptions, "`[dispatch]`";
     results: ResultOptions, "`[results]`";
+    idempotency: IdempotencyOptions, "`[idempotency]`";
     log: Log, "`[log]`";
 }
 

@@ -20,6 +20,7 @@ pub(super) fn ready(health: &Health) -> Response<Body> {
     let body = serde_json::json!({
         "status": text,
         "broker_connected": health.broker_connected(),
+        "redis_available": health.redis_available(),
         "draining": health.is_draining(),
     });
     response::json(status, body.to_string())

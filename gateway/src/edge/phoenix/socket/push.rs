@@ -95,7 +95,7 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
             trace: request.trace,
             timeout_ms: request.timeout_ms,
             idempotent_only: false,
-            idempotency_key: None,
+            idempotency_key: request.idempotency_key,
             caller: Caller::default(),
         }
     }
