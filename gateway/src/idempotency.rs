@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use sluice_protocol::{CallError, ErrorCode};
 
 /// The store cannot do its work now.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +19,22 @@ pub enum StoreError {
     /// It holds as many keys of calls in flight as it may.
     #[error("too many calls with idempotency keys are in flight")]
     Full,
+}
+
+/// Most bytes of a client's key.
+const MAX_KEY_BYTES: usize = 255;
+
+/// Checks a key as a client sent it.
+///
+/// # Errors
+/// `invalid_request` when it is empty, too long, or not printable ASCII.
+pub fn check_key(key: &str) -> Result<(), CallError> {
+    let printable = key.bytes().all(|b| (0x20..0x7f).contains(&b));
+    if !key.is_empty() && key.len() <= MAX_KEY_BYTES && printable {
+        return Ok(());
+    }
+    let text = format!("the idempotency key must be 1 to {MAX_KEY_BYTES} bytes of printable ASCII");
+    Err(CallError::new(ErrorCode::InvalidRequest, text))
 }
 
 /// One request's wish to be the one that runs.

@@ -142,7 +142,9 @@ impl Pipeline {
         // Takes `Ready` and nothing earlier: a stage that is left out does not compile.
         let dispatcher = self.dispatcher.clone();
         self.once
-            .run(asked, call, move |call| async move { dispatcher.send(call).await })
+            .run(asked, call, move |call| async move {
+                dispatcher.send(call).await
+            })
             .await
     }
 }

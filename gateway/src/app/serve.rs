@@ -15,9 +15,9 @@ use crate::dispatch::nats::{self, ConnectError};
 use crate::edge::capacity::Capacity;
 use crate::edge::listener::bind_shards;
 use crate::health::Health;
+use crate::redis_link::OpenError;
 use crate::registry::fixed::InvalidFixed;
 use crate::registry::{Registry, Settings};
-use crate::redis_link::OpenError;
 use crate::stores::StoreMaker;
 
 /// The gateway cannot start, or ended badly.

@@ -156,12 +156,7 @@ fn shard(id: usize, shared: &Shared, stores: Stores, broker: Arc<NatsBroker>) ->
         subjects: shared.subjects.clone(),
     };
     let options = shared.config.dispatch.clone();
-    let dispatcher = Dispatcher::new(
-        link,
-        shared.registry.clone(),
-        stores.sticky,
-        options,
-    );
+    let dispatcher = Dispatcher::new(link, shared.registry.clone(), stores.sticky, options);
     Arc::new(Shard {
         id,
         pipeline: Pipeline::new(

@@ -96,7 +96,9 @@ impl OnceStore for RedisOnce {
                 Some(b"answered") if found.len() == 2 => {
                     Ok(Claimed::Answered(Bytes::from(found.swap_remove(1))))
                 }
-                _ => Err(StoreError::Unavailable("a record cannot be read".to_owned())),
+                _ => Err(StoreError::Unavailable(
+                    "a record cannot be read".to_owned(),
+                )),
             }
         })
     }

@@ -78,8 +78,7 @@ impl<S: CallService> Edge<S> {
             asked.id = id;
         }
         let headers = &asked.head.headers;
-        let idempotency_key =
-            fields::idempotency_key(headers, request.idempotency_key.as_deref())?;
+        let idempotency_key = fields::idempotency_key(headers, request.idempotency_key.as_deref())?;
         let call = Call {
             request_id: asked.id.clone(),
             service: request.service,

@@ -15,9 +15,6 @@ pub(super) const TRACE: &str = "traceparent";
 /// The key under which a repeated request is known.
 pub(super) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// Most bytes of an idempotency key.
-const MAX_KEY_BYTES: usize = 255;
-
 fn invalid(message: String) -> CallError {
     CallError::new(ErrorCode::InvalidRequest, message)
 }
@@ -137,12 +134,7 @@ pub(super) fn idempotency_key(
     let Some(key) = text(headers, IDEMPOTENCY_KEY)?.or(field) else {
         return Ok(None);
     };
-    let printable = key.bytes().all(|b| (0x20..0x7f).contains(&b));
-    if key.is_empty() || key.len() > MAX_KEY_BYTES || !printable {
-        return Err(invalid(format!(
-            "the idempotency key must be 1 to {MAX_KEY_BYTES} bytes of printable ASCII"
-        )));
-    }
+    crate::idempotency::check_key(key)?;
     Ok(Some(key.to_owned()))
 }
 
