@@ -14,11 +14,12 @@ use super::hub::{Hub, letterbox};
 use super::{Record, ResultStore, StoreError};
 use crate::redis_link::{RedisLink, Unavailable};
 
-/// Writes a record. The first answer stays. Answers the gateways that wait for the end.
+/// Writes a record. The first answer stays: nothing is answered then, else the gateways that wait
+/// for the end.
 /// ARGV: request id, owner, gateway, answer ("": pending), milliseconds to live.
 static PUT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
-        "if redis.call('HEXISTS', KEYS[1], 'answer') == 1 then return '' end
+        "if redis.call('HEXISTS', KEYS[1], 'answer') == 1 then return false end
          redis.call('HSET', KEYS[1], 'request', ARGV[1], 'owner', ARGV[2], 'gateway', ARGV[3])
          redis.call('PEXPIRE', KEYS[1], ARGV[5])
          if ARGV[4] == '' then return '' end
@@ -79,7 +80,8 @@ impl RedisResults {
         format!("{}:result:{id}", self.link.prefix())
     }
 
-    async fn write(&self, id: &str, record: &Record) -> Result<(), Unavailable> {
+    /// False: there is an answer already.
+    async fn write(&self, id: &str, record: &Record) -> Result<bool, Unavailable> {
         let answer = record.answer.as_ref().and_then(codec::encode);
         let ttl = match answer {
             Some(_) => self.ttl,
@@ -98,12 +100,15 @@ impl RedisResults {
             ttl.as_millis().to_string().into_bytes(),
         ];
         let key = self.key(id);
-        let waiting: String = self.link.invoke(&PUT, &[&key], &args).await?;
+        let waiting: Option<String> = self.link.invoke(&PUT, &[&key], &args).await?;
+        let Some(waiting) = waiting else {
+            return Ok(false);
+        };
         for gateway in waiting.lines().filter(|g| *g != self.hub.gateway()) {
             // Who gets no letter looks by itself.
             let _ = self.send(gateway, &format!("e{id}")).await;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Writes an answer, also if Redis is away for a while: the call has run.
@@ -121,7 +126,7 @@ impl RedisResults {
                     return;
                 }
                 match self.write(id, record).await {
-                    Ok(()) => return,
+                    Ok(_) => return,
                     // The watch may lag behind a connection that just broke.
                     Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
                 }
@@ -228,10 +233,10 @@ impl ResultStore for RedisResults {
             // Before others can read of it, so that their letters find it.
             self.hub.start(id);
             let written = self.write(id, &record).await;
-            if written.is_err() {
+            if written != Ok(true) {
                 self.hub.end(id);
             }
-            Ok(written?)
+            Ok(written.map(drop)?)
         })
     }
 
