@@ -13,6 +13,8 @@ mod gateway;
 mod http;
 mod identity;
 mod kind;
+mod limit;
+mod limits;
 mod log;
 mod mistake;
 mod nats;
@@ -37,6 +39,7 @@ pub use self::function::FixedFunction;
 pub use self::gateway::Gateway;
 pub use self::http::Http;
 pub use self::identity::IdentityOptions;
+pub use self::limits::{KeyLayout, LimitOptions, OnFailure};
 pub use self::log::Log;
 pub use self::mistake::{Invalid, Mistake, Origin};
 pub use self::nats::{Nats, without_password};
@@ -58,6 +61,8 @@ macro_rules! sections {
             $( #[doc = $doc] pub $field: $section, )+
             /// `[[function]]`: fixed functions, served by plain NATS responders.
             pub functions: Vec<FixedFunction>,
+            /// `[[limit]]`: rate limits.
+            pub limit: Vec<crate::limiter::Limit>,
         }
 
         impl Config {
@@ -65,6 +70,7 @@ macro_rules! sections {
                 Self {
                     $( $field: $section::read(reader), )+
                     functions: function::read(reader),
+                    limit: limit::read(reader),
                 }
             }
 
@@ -85,6 +91,7 @@ sections! {
     registry: RegistryOptions, "`[registry]`";
     identity: IdentityOptions, "`[identity]`";
     dispatch: DispatchOptions, "`[dispatch]`";
+    limits: LimitOptions, "`[limits]`";
     results: ResultOptions, "`[results]`";
     log: Log, "`[log]`";
 }

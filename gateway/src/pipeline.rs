@@ -1,6 +1,7 @@
 //! The ordered stages that every call passes, from whatever edge it came.
 
 mod authorize;
+mod limit;
 mod resolve;
 mod validate;
 
@@ -15,6 +16,7 @@ pub use self::validate::Ready;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::health::Health;
+use crate::limiter::{Limiter, Refused};
 use crate::registry::Registry;
 use crate::reply::Reply;
 
@@ -71,6 +73,8 @@ pub struct Pipeline {
     dispatcher: Dispatcher,
     limits: Limits,
     health: Arc<Health>,
+    limiter: Arc<Limiter>,
+    refused: Arc<Refused>,
 }
 
 impl Pipeline {
@@ -92,7 +96,17 @@ impl Pipeline {
             dispatcher,
             limits,
             health,
+            limiter: Arc::new(Limiter::in_memory(&config.limit, &config.limits)),
+            refused: Arc::new(Refused::new(config.limits.refused_per_minute)),
         }
+    }
+
+    /// With limits that are shared with other pipelines.
+    #[must_use]
+    pub fn limited_by(mut self, limiter: Arc<Limiter>, refused: Arc<Refused>) -> Self {
+        self.limiter = limiter;
+        self.refused = refused;
+        self
     }
 
     /// A gateway that has never heard from a worker does not know that a function is unknown.
@@ -115,14 +129,24 @@ impl Pipeline {
     /// # Errors
     /// Whatever refuses it, or its failure.
     pub async fn run(&self, call: Call) -> Result<Reply, CallError> {
+        let address = call.caller.address;
+        self.refused.check(address)?;
+        let call = self.prepare(call).await;
+        let call = call.inspect_err(|error| self.refused.note(address, error.code))?;
+        // Takes `Ready` and nothing earlier: a stage that is left out does not compile.
+        self.dispatcher.send(call).await
+    }
+
+    /// The stages before dispatch, in order.
+    async fn prepare(&self, call: Call) -> Result<Ready, CallError> {
         // All later stages need the function's spec.
         let call = resolve::resolve(&self.registry.snapshot(), call, self.limits)
             .map_err(|error| self.unless_deaf(error))?;
         // Before anything is told about args: a stranger learns nothing of their rules.
         let call = authorize::authorize(call)?;
+        // After authorize: a call that is denied uses up no quota.
+        let call = limit::limit(&self.limiter, call).await?;
         // Before any acknowledgement: every fault is reported while it can be.
-        let call = validate::validate(call)?;
-        // Takes `Ready` and nothing earlier: a stage that is left out does not compile.
-        self.dispatcher.send(call).await
+        validate::validate(call)
     }
 }
