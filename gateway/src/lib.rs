@@ -22,6 +22,7 @@ pub mod edge;
 pub mod health;
 pub mod limiter;
 pub mod pipeline;
+pub mod redis_link;
 pub mod registry;
 pub mod reply;
 pub mod results;
