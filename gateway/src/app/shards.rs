@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::AppError;
+use super::limits::Limits;
 use crate::config::Config;
 use crate::dev::page::Page;
 use crate::dispatch::inbox::Inbox;
@@ -34,6 +35,7 @@ pub(super) struct Shared {
     pub(super) page: Option<Arc<Page>>,
     pub(super) health: Arc<Health>,
     pub(super) capacity: Arc<Capacity>,
+    pub(super) limits: Limits,
     pub(super) config: Arc<Config>,
 }
 
@@ -164,6 +166,10 @@ fn shard(id: usize, shared: &Shared, broker: Arc<NatsBroker>) -> Arc<Shard> {
             dispatcher,
             &shared.config,
             shared.health.clone(),
+        )
+        .limited_by(
+            shared.limits.limiter.clone(),
+            shared.limits.refused.clone(),
         ),
         results: shared.results.clone(),
         page: shared.page.clone(),
