@@ -235,7 +235,8 @@ fn judge(demands: &[Demand], verdict: &Verdict) -> Result<Option<Quota>, Refusal
     }
     let left = |(demand, outcome): (&Demand, &store::Outcome)| Quota {
         rule: demand.rule.clone(),
-        remaining: u64::from(demand.max).saturating_sub(outcome.used) / u64::from(demand.cost.max(1)),
+        remaining: u64::from(demand.max).saturating_sub(outcome.used)
+            / u64::from(demand.cost.max(1)),
     };
     let shown = both().filter(|(d, _)| !d.is_shadow());
     Ok(shown.map(left).min_by_key(|quota| quota.remaining))

@@ -117,8 +117,7 @@ impl Running {
         let config = Arc::new(config);
         let health = Arc::new(Health::default());
         let background = CancellationToken::new();
-        let (registry, client) =
-            start_registry(&config, &subjects, &health, &background).await?;
+        let (registry, client) = start_registry(&config, &subjects, &health, &background).await?;
         let limits = limits::start(&config, &registry, client, &subjects, &background)?;
         let listen = |what, address| {
             move |reason| AppError::Listen {

@@ -167,10 +167,7 @@ fn shard(id: usize, shared: &Shared, broker: Arc<NatsBroker>) -> Arc<Shard> {
             &shared.config,
             shared.health.clone(),
         )
-        .limited_by(
-            shared.limits.limiter.clone(),
-            shared.limits.refused.clone(),
-        ),
+        .limited_by(shared.limits.limiter.clone(), shared.limits.refused.clone()),
         results: shared.results.clone(),
         page: shared.page.clone(),
         health: shared.health.clone(),

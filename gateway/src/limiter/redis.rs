@@ -3,9 +3,9 @@
 use std::fmt::Debug;
 use std::fmt::Write as _;
 
+use ::redis::{self, FromRedisValue, Script, Value};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
-use ::redis::{self, FromRedisValue, Script, Value};
 
 use super::store::{Changes, Demand, Outcome, Store, Unavailable, Verdict};
 use crate::config::KeyLayout;
@@ -143,10 +143,13 @@ impl<L: Link> RedisStore<L> {
         };
         let known = verdicts.iter().all(Result::is_ok);
         if !known || !verdicts.iter().zip(demands).all(admits) {
-            let admitted = verdicts.iter().zip(demands).filter_map(|(verdict, demand)| {
-                let verdict = verdict.as_ref().ok().filter(|v| v.outcomes[0].fits)?;
-                (demand.cost > 0).then(|| self.refund(demand, verdict.now))
-            });
+            let admitted = verdicts
+                .iter()
+                .zip(demands)
+                .filter_map(|(verdict, demand)| {
+                    let verdict = verdict.as_ref().ok().filter(|v| v.outcomes[0].fits)?;
+                    (demand.cost > 0).then(|| self.refund(demand, verdict.now))
+                });
             join_all(admitted).await;
             let mut verdict = join(verdicts)?;
             for (outcome, demand) in verdict.outcomes.iter_mut().zip(demands) {
@@ -228,7 +231,8 @@ impl<L: Link> Store for RedisStore<L> {
     fn changes(&self) -> BoxFuture<'_, Result<Changes, Unavailable>> {
         async move {
             // First: a change that comes between is then read again, not missed.
-            let generation: Option<u64> = self.query(redis::cmd("GET").arg(&self.generation)).await?;
+            let generation: Option<u64> =
+                self.query(redis::cmd("GET").arg(&self.generation)).await?;
             let mut texts: Vec<(String, String)> =
                 self.query(redis::cmd("HGETALL").arg(&self.rules)).await?;
             texts.sort();

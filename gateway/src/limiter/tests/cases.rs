@@ -62,10 +62,20 @@ async fn take(limiter: &Limiter, step: &Value) -> Option<String> {
         ..Identity::default()
     };
     let caller = Caller {
-        address: Some(step["from"].as_str().unwrap_or("192.0.2.1").parse().unwrap()),
+        address: Some(
+            step["from"]
+                .as_str()
+                .unwrap_or("192.0.2.1")
+                .parse()
+                .unwrap(),
+        ),
         ..Caller::default()
     };
-    let (service, function) = step["of"].as_str().unwrap_or("s.x").split_once('.').unwrap();
+    let (service, function) = step["of"]
+        .as_str()
+        .unwrap_or("s.x")
+        .split_once('.')
+        .unwrap();
     let args = step.get("args").cloned().unwrap_or(json!({}));
     let asking = Asking {
         service,
@@ -92,12 +102,32 @@ fn one_per_user() -> Value {
 #[tokio::test(start_paused = true)]
 async fn nobody_is_unlimited() {
     let nobody = json!({"device": "d1"});
-    run("no user", one_per_user(), vec![ok(nobody.clone()), no(nobody.clone(), "a")]).await;
-    run("an empty user", one_per_user(), vec![ok(nobody.clone()), no(user(""), "a")]).await;
+    run(
+        "no user",
+        one_per_user(),
+        vec![ok(nobody.clone()), no(nobody.clone(), "a")],
+    )
+    .await;
+    run(
+        "an empty user",
+        one_per_user(),
+        vec![ok(nobody.clone()), no(user(""), "a")],
+    )
+    .await;
     let elsewhere = json!({"from": "192.0.2.2"});
-    run("by address then", one_per_user(), vec![ok(nobody), ok(elsewhere)]).await;
+    run(
+        "by address then",
+        one_per_user(),
+        vec![ok(nobody), ok(elsewhere)],
+    )
+    .await;
     let limits = json!([{"key": "ip_address", "max_requests": 1}]);
-    run("by address", limits, vec![ok(user("u")), no(user("v"), "a")]).await;
+    run(
+        "by address",
+        limits,
+        vec![ok(user("u")), no(user("v"), "a")],
+    )
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -126,10 +156,20 @@ async fn the_window_slides() {
 async fn a_limit_applies_to_what_it_names() {
     let limits = json!([{"service": "s", "function": "x", "key": "user_id", "max_requests": 1}]);
     let of = |name: &str| json!({"user": "u", "of": name});
-    let steps = vec![ok(of("s.x")), no(of("s.x"), "a"), ok(of("s.y")), ok(of("t.x"))];
+    let steps = vec![
+        ok(of("s.x")),
+        no(of("s.x"), "a"),
+        ok(of("s.y")),
+        ok(of("t.x")),
+    ];
     run("a function", limits, steps).await;
     let limits = json!([{"service": "s", "key": "user_id", "max_requests": 2}]);
-    let steps = vec![ok(of("s.x")), ok(of("s.y")), no(of("s.z"), "a"), ok(of("t.x"))];
+    let steps = vec![
+        ok(of("s.x")),
+        ok(of("s.y")),
+        no(of("s.z"), "a"),
+        ok(of("t.x")),
+    ];
     run("a service", limits, steps).await;
     let limits = json!([{"service": "a:b", "function": "x", "key": "user_id", "max_requests": 1}]);
     let steps = vec![ok(of("a:b.x")), no(of("a:b.x"), "a"), ok(of("a.b:x"))];
@@ -157,9 +197,17 @@ async fn what_is_refused_uses_up_nothing() {
 async fn args_count_by_what_they_say() {
     let limits = || json!([{"key": "arg:tenant", "max_requests": 1}]);
     let with = |value: Value| json!({"user": "u", "args": {"tenant": value}});
-    let steps = vec![ok(with("t1".into())), no(with("t1".into()), "a"), ok(with("t2".into()))];
+    let steps = vec![
+        ok(with("t1".into())),
+        no(with("t1".into()), "a"),
+        ok(with("t2".into())),
+    ];
     run("texts", limits(), steps).await;
-    let steps = vec![ok(with(5.into())), no(with(5.into()), "a"), no(with("5".into()), "a")];
+    let steps = vec![
+        ok(with(5.into())),
+        no(with(5.into()), "a"),
+        no(with("5".into()), "a"),
+    ];
     run("numbers", limits(), steps).await;
     let steps = vec![ok(user("u")), no(user("v"), "a"), no(with(json!([1])), "a")];
     run("left out", limits(), steps).await;
@@ -178,7 +226,12 @@ async fn limits_do_not_get_in_each_others_way() {
         {"key": "user_id", "max_requests": 100},
         {"key": "user_id", "max_requests": 3, "window_ms": 60_000},
     ]);
-    let mut steps = vec![ok(user("u")), ok(user("u")), ok(user("u")), no(user("u"), "b")];
+    let mut steps = vec![
+        ok(user("u")),
+        ok(user("u")),
+        ok(user("u")),
+        no(user("u"), "b"),
+    ];
     // The shorter window is over, the longer one is not.
     steps.extend([ok(json!({"wait": 30_000})), no(user("u"), "b")]);
     steps.extend([ok(json!({"wait": 30_000})), ok(user("u"))]);
@@ -188,9 +241,19 @@ async fn limits_do_not_get_in_each_others_way() {
 #[tokio::test(start_paused = true)]
 async fn zero_cost_reset_and_remove() {
     let limits = json!([{"key": "user_id", "max_requests": 0}]);
-    run("zero blocks", limits, vec![no(user("u"), "a"), no(user("u"), "a")]).await;
+    run(
+        "zero blocks",
+        limits,
+        vec![no(user("u"), "a"), no(user("u"), "a")],
+    )
+    .await;
     let limits = json!([{"key": "user_id", "max_requests": 5, "cost": 2}]);
-    run("cost", limits, vec![ok(user("u")), ok(user("u")), no(user("u"), "a")]).await;
+    run(
+        "cost",
+        limits,
+        vec![ok(user("u")), ok(user("u")), no(user("u"), "a")],
+    )
+    .await;
     let (u, v) = (|| user("u"), || user("v"));
     let steps = vec![
         ok(u()),
@@ -201,6 +264,12 @@ async fn zero_cost_reset_and_remove() {
         no(v(), "a"),
     ];
     run("reset", one_per_user(), steps).await;
-    let steps = vec![ok(u()), no(u(), "a"), ok(json!({"remove": "a"})), ok(u()), ok(u())];
+    let steps = vec![
+        ok(u()),
+        no(u(), "a"),
+        ok(json!({"remove": "a"})),
+        ok(u()),
+        ok(u()),
+    ];
     run("remove", one_per_user(), steps).await;
 }

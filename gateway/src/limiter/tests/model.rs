@@ -8,6 +8,8 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::config::KeyLayout;
+use crate::limiter::Rule;
+use crate::limiter::log::{Log, group};
 use crate::limiter::memory::MemoryStore;
 use crate::limiter::redis::RedisStore;
 use crate::limiter::store::{Demand, Store, Verdict};
@@ -66,7 +68,11 @@ impl Clocked for InRedis {
     fn pass(&self, micros: u64) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             let mut command = redis::cmd("INCRBY");
-            let _: i64 = self.link.query(command.arg("clock").arg(micros)).await.unwrap();
+            let _: i64 = self
+                .link
+                .query(command.arg("clock").arg(micros))
+                .await
+                .unwrap();
         })
     }
 }
@@ -187,88 +193,132 @@ async fn below_the_limit(clocked: &impl Clocked, name: &str, max: u32, bursts: u
             let verdict = clocked.store().check(&demand).await.unwrap();
             assert!(verdict.outcomes[0].fits, "{name}: {verdict:?}");
         }
-        clocked.pass((60_000_000_u64).div_ceil(u64::from(bursts))).await;
+        clocked
+            .pass((60_000_000_u64).div_ceil(u64::from(bursts)))
+            .await;
+    }
+}
+
+async fn all_below_the_limit(clocked: &impl Clocked, largest: u32) {
+    let cases = [
+        (10, 1),
+        (10, 9),
+        (1000, 1),
+        (1000, 7),
+        (largest, 1),
+        (largest, 90),
+    ];
+    for (i, (max, bursts)) in cases.into_iter().enumerate() {
+        below_the_limit(clocked, &format!("l-{i}"), max, bursts).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_stays_below_nine_tenths_is_never_refused() {
-    let memory = Memory(MemoryStore::new(1000));
-    for (max, bursts) in [(10, 1), (10, 9), (1000, 1), (1000, 7), (100_000, 1), (100_000, 90)] {
-        below_the_limit(&memory, &format!("l-{max}-{bursts}"), max, bursts).await;
-    }
-    let redis = InRedis::start().await;
-    for (max, bursts) in [(10, 1), (1000, 1), (1000, 90)] {
-        below_the_limit(&redis, &format!("l-{max}-{bursts}"), max, bursts).await;
-    }
+async fn who_stays_below_nine_tenths_is_never_refused_in_memory() {
+    all_below_the_limit(&Memory(MemoryStore::new(1000)), 100_000).await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn whoever_waits_as_told_is_admitted() {
-    let memory = Memory(MemoryStore::new(1000));
-    let redis = InRedis::start().await;
-    waits_as_told(&memory).await;
-    waits_as_told(&redis).await;
+#[tokio::test]
+async fn who_stays_below_nine_tenths_is_never_refused_in_redis() {
+    all_below_the_limit(&InRedis::start().await, 2000).await;
 }
 
 async fn waits_as_told(clocked: &impl Clocked) {
     for max in [3, 500] {
         let demand = [demand(&format!("wait-{max}"), 1, max, 60_000)];
+        let check = async || clocked.store().check(&demand).await.unwrap().outcomes[0];
         let mut admitted = 0;
-        while admitted < 3 * max {
-            let verdict = clocked.store().check(&demand).await.unwrap();
-            match verdict.outcomes[0] {
-                outcome if outcome.fits => {
-                    admitted += 1;
-                    clocked.pass(1000).await;
-                }
-                outcome => {
-                    // Not a microsecond earlier.
-                    clocked.pass(outcome.wait - 1).await;
-                    let early = clocked.store().check(&demand).await.unwrap();
-                    assert!(!early.outcomes[0].fits, "{early:?}");
-                    clocked.pass(1).await;
-                    let then = clocked.store().check(&demand).await.unwrap();
-                    assert!(then.outcomes[0].fits, "{then:?}");
-                    admitted += 1;
-                }
+        while admitted < 2 * max {
+            let outcome = check().await;
+            if outcome.fits {
+                clocked.pass(1000).await;
+            } else {
+                // Not a microsecond earlier.
+                clocked.pass(outcome.wait - 1).await;
+                assert!(!check().await.fits);
+                clocked.pass(1).await;
+                assert!(check().await.fits);
             }
+            admitted += 1;
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_one_limit_refuses_no_other_counts() {
-    let memory = Memory(MemoryStore::new(1000));
-    let redis = InRedis::start().await;
-    for store in [memory.store(), redis.store()] {
-        let mut shadow = demand("shadow", 1, 2, 60_000);
-        let mut rule = crate::limiter::Rule {
-            limit: shadow.rule.limit.clone(),
-            epoch: 0,
-            counts: Default::default(),
-        };
-        rule.limit.shadow = true;
-        shadow.rule = rule.into();
-        let demands = [demand("wide", 1, 10, 60_000), demand("tight", 1, 3, 60_000), shadow];
-        let mut last = None;
-        for _ in 0..5 {
-            last = Some(store.check(&demands).await.unwrap());
-        }
-        let last = last.unwrap();
-        let seen: Vec<_> = last.outcomes.iter().map(|o| (o.fits, o.used)).collect();
-        // Refused by `tight` since the fourth; `shadow` was over since the third and in nobody's way.
-        assert_eq!(seen, [(true, 3), (false, 3), (false, 2)]);
+async fn whoever_waits_as_told_is_admitted_in_memory() {
+    waits_as_told(&Memory(MemoryStore::new(1000))).await;
+}
+
+#[tokio::test]
+async fn whoever_waits_as_told_is_admitted_in_redis() {
+    waits_as_told(&InRedis::start().await).await;
+}
+
+fn in_shadow(mut demand: Demand) -> Demand {
+    let mut limit = demand.rule.limit.clone();
+    limit.shadow = true;
+    let rule = Rule {
+        limit,
+        epoch: 0,
+        counts: Default::default(),
+    };
+    demand.rule = rule.into();
+    demand
+}
+
+async fn all_or_nothing(store: &dyn Store) {
+    let demands = [
+        demand("wide", 1, 10, 60_000),
+        demand("tight", 1, 3, 60_000),
+        in_shadow(demand("shadow", 1, 2, 60_000)),
+    ];
+    let mut last = None;
+    for _ in 0..5 {
+        last = Some(store.check(&demands).await.unwrap());
     }
+    let outcomes = last.unwrap().outcomes;
+    let seen: Vec<_> = outcomes.iter().map(|o| (o.fits, o.used)).collect();
+    // Refused by `tight` since the fourth; `shadow` was over since the third and in nobody's way.
+    assert_eq!(seen, [(true, 3), (false, 3), (false, 2)]);
+    let verdict = store.check(&[demand("none", 1, 0, 60_000)]).await.unwrap();
+    assert!(!verdict.outcomes[0].fits);
+    assert_eq!(verdict.outcomes[0].wait, 60_000_000);
+}
+
+#[tokio::test]
+async fn what_one_limit_refuses_no_other_counts_and_zero_blocks() {
+    all_or_nothing(&MemoryStore::new(1000)).await;
+    all_or_nothing(InRedis::start().await.store()).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_limit_of_zero_blocks() {
-    let memory = Memory(MemoryStore::new(1000));
-    let redis = InRedis::start().await;
-    for store in [memory.store(), redis.store()] {
-        let verdict = store.check(&[demand("none", 1, 0, 60_000)]).await.unwrap();
-        assert!(!verdict.outcomes[0].fits);
-        assert_eq!(verdict.outcomes[0].wait, 60_000_000);
+async fn memory_is_bounded_and_keeps_what_still_counts() {
+    let store = MemoryStore::new(100);
+    for key in 0..100 {
+        store.check_now(&[demand("short", key, 5, 1000)]);
+    }
+    tokio::time::advance(Duration::from_secs(2)).await;
+    for key in 0..50 {
+        store.check_now(&[demand("long", key, 5, 100_000)]);
+    }
+    assert_eq!(store.keys(), 50);
+    for key in 0..1000 {
+        store.check_now(&[demand("many", key, 5, 100_000)]);
+    }
+    assert_eq!(store.keys(), 100);
+}
+
+#[test]
+fn a_log_is_short_however_calls_come() {
+    for max in [1_u32, 128, 129, 1000, 1_000_000_000] {
+        let mut log = Log::default();
+        let (group, cost) = (group(max), (max / 1000).max(1));
+        for now in 0..3000 {
+            log.expire(now, 1000);
+            if log.wait(now, 1000, cost, max) == 0 {
+                log.admit(now, cost, group);
+            }
+            assert!(log.entries() <= 129, "{max}: {}", log.entries());
+        }
     }
 }

@@ -55,7 +55,10 @@ async fn race(redis: &TestRedis, seed: u64, layout: KeyLayout) {
     }
     let mut times = admitted.lock().clone();
     times.sort_unstable();
-    assert!(times.len() >= usize::try_from(max.min(20)).unwrap(), "seed {seed}");
+    assert!(
+        times.len() >= usize::try_from(max.min(20)).unwrap(),
+        "seed {seed}"
+    );
     // No window, wherever it begins, has more than `max`: the one that comes `max` later is
     // outside of the window that begins with this one.
     let ahead = usize::try_from(max).unwrap();

@@ -26,7 +26,11 @@ async fn a_key_costs_a_few_kibibytes_at_most_and_goes_by_itself() {
         // Spread over the window, as full as it gets.
         for _ in 0..400 {
             demand.cost = (max / 400).max(1);
-            redis.store.check(std::slice::from_ref(&demand)).await.unwrap();
+            redis
+                .store
+                .check(std::slice::from_ref(&demand))
+                .await
+                .unwrap();
             redis.pass(140_000).await;
         }
         let key = redis.store.key(&demand);
@@ -76,7 +80,10 @@ async fn broken_values_and_foreign_types_are_errors_and_no_panic() {
     let demand = [demand("a", 1, 5, 60_000)];
     let key = store.key(&demand[0]);
     for text in ["x", "a text that is no log at all"] {
-        let _: String = link.query(redis::cmd("SET").arg(&key).arg(text)).await.unwrap();
+        let _: String = link
+            .query(redis::cmd("SET").arg(&key).arg(text))
+            .await
+            .unwrap();
         // Whatever it says, the next one has to be able to say something too.
         let _ = store.check(&demand).await;
     }

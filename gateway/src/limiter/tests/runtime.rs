@@ -102,8 +102,20 @@ async fn rules_change_while_it_runs() {
     // Who is added anew starts anew.
     assert!(call(&limiter, "u").await.unwrap());
     assert!(call(&limiter, "u").await.is_err());
-    assert!(limiter.check("per-user", &values("v")).await.unwrap().is_ok());
-    assert!(limiter.check("per-user", &values("v")).await.unwrap().is_err());
+    assert!(
+        limiter
+            .check("per-user", &values("v"))
+            .await
+            .unwrap()
+            .is_ok()
+    );
+    assert!(
+        limiter
+            .check("per-user", &values("v"))
+            .await
+            .unwrap()
+            .is_err()
+    );
     let odd = limiter.check("per-user", &[]).await.unwrap_err();
     assert!(matches!(odd, OperateError::Values(_)), "{odd}");
 }
@@ -114,7 +126,9 @@ async fn in_redis(redis: &TestRedis, limits: &[Limit], on_failure: OnFailure) ->
     let follower = limiter.clone();
     tokio::spawn(async move {
         let subjects = Subjects::new("sluice").unwrap();
-        follower.follow(None, &subjects, CancellationToken::new()).await;
+        follower
+            .follow(None, &subjects, CancellationToken::new())
+            .await;
     });
     limiter
 }
@@ -182,10 +196,19 @@ async fn without_redis_the_policy_says_what_becomes_of_calls() {
     // 5 shared by 2 gateways: 2 for this one.
     assert!(call(&local, "u").await.is_ok());
     assert!(call(&local, "u").await.is_ok());
-    assert!(matches!(call(&local, "u").await, Err(Refusal::Limited { .. })));
+    assert!(matches!(
+        call(&local, "u").await,
+        Err(Refusal::Limited { .. })
+    ));
     redis.spawn();
-    eventually("closed admits again", async || call(&closed, "v").await.is_ok()).await;
-    eventually("open counts again", async || call(&open, "w").await.is_ok_and(|q| q)).await;
+    eventually("closed admits again", async || {
+        call(&closed, "v").await.is_ok()
+    })
+    .await;
+    eventually("open counts again", async || {
+        call(&open, "w").await.is_ok_and(|q| q)
+    })
+    .await;
 }
 
 #[tokio::test]
