@@ -6,7 +6,7 @@ mod resolve;
 mod validate;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sluice_protocol::payload::Payload;
@@ -16,7 +16,7 @@ pub use self::validate::Ready;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::health::Health;
-use crate::limiter::{Limiter, Refused};
+use crate::limiter::{Limiter, Quota, Refused};
 use crate::registry::Registry;
 use crate::reply::Reply;
 
@@ -56,6 +56,8 @@ pub struct Caller {
     pub api_key: Option<Arc<str>>,
     /// The claims of the verified token.
     pub claims: Option<Arc<serde_json::Map<String, serde_json::Value>>>,
+    /// Where an edge wants to hear what the tightest limit has left.
+    pub quota: Option<Arc<OnceLock<Quota>>>,
 }
 
 /// What the gateway allows at most, whatever a function asks for.
@@ -118,6 +120,12 @@ impl Pipeline {
         CallError::new(ErrorCode::BrokerUnavailable, text)
     }
 
+    /// Whether there is any limit at all.
+    #[must_use]
+    pub fn has_limits(&self) -> bool {
+        self.limiter.has_rules()
+    }
+
     /// What the stages resolve against.
     #[must_use]
     pub fn registry(&self) -> &Registry {
@@ -131,14 +139,11 @@ impl Pipeline {
     pub async fn run(&self, call: Call) -> Result<Reply, CallError> {
         let address = call.caller.address;
         self.refused.check(address)?;
-        let call = self.prepare(call).await;
-        let call = call.inspect_err(|error| self.refused.note(address, error.code))?;
-        // Takes `Ready` and nothing earlier: a stage that is left out does not compile.
-        self.dispatcher.send(call).await
+        let outcome = self.pass(call).await;
+        outcome.inspect_err(|error| self.refused.note(address, error))
     }
 
-    /// The stages before dispatch, in order.
-    async fn prepare(&self, call: Call) -> Result<Ready, CallError> {
+    async fn pass(&self, call: Call) -> Result<Reply, CallError> {
         // All later stages need the function's spec.
         let call = resolve::resolve(&self.registry.snapshot(), call, self.limits)
             .map_err(|error| self.unless_deaf(error))?;
@@ -147,6 +152,8 @@ impl Pipeline {
         // After authorize: a call that is denied uses up no quota.
         let call = limit::limit(&self.limiter, call).await?;
         // Before any acknowledgement: every fault is reported while it can be.
-        validate::validate(call)
+        let call = validate::validate(call)?;
+        // Takes `Ready` and nothing earlier: a stage that is left out does not compile.
+        self.dispatcher.send(call).await
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lru::LruCache;
 use parking_lot::Mutex;
-use sluice_protocol::{CallError, ErrorCode};
+use sluice_protocol::{CallError, ErrorCode, ErrorSource};
 use tokio::time::Instant;
 
 use super::log::{Log, group};
@@ -80,12 +80,13 @@ impl Refused {
             .with_detail("limit", "refused"))
     }
 
-    /// Counts a refusal, if it is one that a client can help.
-    pub fn note(&self, address: Option<IpAddr>, code: ErrorCode) {
-        if self.max == 0 || !matches!(code.http_status(), 401..=404 | 422) {
+    /// Counts a refusal, if it is one that the client could have helped.
+    pub fn note(&self, address: Option<IpAddr>, error: &CallError) {
+        let status = error.code.http_status();
+        let is_refusal = error.source == ErrorSource::Client && matches!(status, 401..=404 | 422);
+        if self.max == 0 || !is_refusal {
             return;
         }
-        // Of a worker's own errors none arrives here with these codes.
         let Some(address) = address.map(one_of) else {
             return;
         };
@@ -128,6 +129,10 @@ mod tests {
 
     const A: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
 
+    fn unknown() -> CallError {
+        CallError::new(ErrorCode::UnknownFunction, "x")
+    }
+
     fn address(i: u32) -> Option<IpAddr> {
         Some(IpAddr::V4(std::net::Ipv4Addr::from_bits(i)))
     }
@@ -137,7 +142,7 @@ mod tests {
         let refused = Refused::new(3);
         for _ in 0..3 {
             assert!(refused.check(A).is_ok());
-            refused.note(A, ErrorCode::UnknownFunction);
+            refused.note(A, &unknown());
             tokio::time::advance(Duration::from_secs(1)).await;
         }
         let error = refused.check(A).unwrap_err();
@@ -165,12 +170,15 @@ mod tests {
                 "idempotency_conflict",
             ];
             let address = address(*code as u32);
-            refused.note(address, *code);
+            refused.note(address, &CallError::new(*code, "x"));
             let is_over = refused.check(address).is_err();
             assert_eq!(is_over, counts.contains(&code.as_str()), "{code:?}");
         }
+        let worker = unknown().with_source(ErrorSource::Worker);
+        refused.note(A, &worker);
+        assert!(refused.check(A).is_ok());
         let off = Refused::new(0);
-        off.note(A, ErrorCode::UnknownFunction);
+        off.note(A, &unknown());
         assert!(off.check(A).is_ok());
     }
 
@@ -178,7 +186,7 @@ mod tests {
     async fn a_crowd_is_bounded() {
         let refused = Refused::new(1);
         for i in 0..20_000 {
-            refused.note(address(i), ErrorCode::UnknownFunction);
+            refused.note(address(i), &unknown());
         }
         let len = refused.logs.lock().len();
         assert_eq!(len, MAX_ADDRESSES.get());

@@ -31,7 +31,13 @@ pub(super) async fn limit(limiter: &Limiter, call: Permitted) -> Result<Limited,
         args: &asked.args,
     };
     match limiter.admit(&asking).await {
-        Ok(_quota) => Ok(Limited(call)),
+        Ok(quota) => {
+            if let (Some(place), Some(quota)) = (&asked.caller.quota, quota) {
+                // One call has one quota.
+                let _ = place.set(quota);
+            }
+            Ok(Limited(call))
+        }
         Err(refusal) => Err(refusal.into_error(&call.spec().label())),
     }
 }
