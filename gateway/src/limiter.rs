@@ -43,29 +43,31 @@ use self::memory::MemoryStore;
 use self::redis::RedisStore;
 use self::rules::Rules;
 use self::store::{Changes, Demand, Store, Verdict};
-use crate::config::{LimitOptions, OnFailure};
+use crate::config::{KeyLayout, LimitOptions, OnFailure};
 use crate::redis_link::RedisLink;
 
 /// Says how many gateways there are.
-type LiveGateways = Box<dyn Fn() -> usize + Send + Sync>;
+type LiveGateways = Arc<dyn Fn() -> usize + Send + Sync>;
 
-/// Decides whether a caller may make one more call. Shared by all shards.
+/// Decides whether a caller may make one more call. Clones share all but their way to the store.
+#[derive(Clone)]
 pub struct Limiter {
-    base: Vec<Limit>,
+    base: Arc<[Limit]>,
     on_failure: OnFailure,
+    cluster: KeyLayout,
     poll: Duration,
-    rules: ArcSwap<Rules>,
-    store: Box<dyn Store>,
+    rules: Arc<ArcSwap<Rules>>,
+    store: Arc<dyn Store>,
     /// For the time that the store is away, under `local`.
-    local: MemoryStore,
-    denied: Denied,
+    local: Arc<MemoryStore>,
+    denied: Arc<Denied>,
     gateways: LiveGateways,
     /// The rules that are known are not those of the store.
-    stale: Notify,
+    stale: Arc<Notify>,
     /// The generation that others should hear of.
     changed: watch::Sender<u64>,
     /// Calls that were decided without the store since the start.
-    without_store: AtomicU64,
+    without_store: Arc<AtomicU64>,
 }
 
 impl std::fmt::Debug for Limiter {
@@ -104,8 +106,8 @@ impl Limiter {
     /// Limits of this process alone: of the config file, and changed by [operators](Self::add).
     #[must_use]
     pub fn in_memory(limits: &[Limit], options: &LimitOptions) -> Self {
-        let store = Box::new(MemoryStore::new(options.max_keys));
-        Self::with_store(store, limits, options, Box::new(|| 1))
+        let store = Arc::new(MemoryStore::new(options.max_keys));
+        Self::with_store(store, limits, options, Arc::new(|| 1))
     }
 
     /// Limits that all gateways share, in Redis. `gateways` says how many there are, for the time
@@ -119,28 +121,39 @@ impl Limiter {
     ) -> Self {
         let prefix = link.prefix().to_owned();
         let store = RedisStore::new(link, &prefix, options.cluster);
-        Self::with_store(Box::new(store), limits, options, Box::new(gateways))
+        Self::with_store(Arc::new(store), limits, options, Arc::new(gateways))
+    }
+
+    /// The same limiter over a connection of another thread.
+    #[must_use]
+    pub fn over(&self, link: RedisLink) -> Self {
+        let prefix = link.prefix().to_owned();
+        Self {
+            store: Arc::new(RedisStore::new(link, &prefix, self.cluster)),
+            ..self.clone()
+        }
     }
 
     fn with_store(
-        store: Box<dyn Store>,
+        store: Arc<dyn Store>,
         limits: &[Limit],
         options: &LimitOptions,
         gateways: LiveGateways,
     ) -> Self {
         let rules = Rules::new(limits, Changes::default(), &Rules::default());
         Self {
-            base: limits.to_vec(),
+            base: limits.into(),
             on_failure: options.on_failure,
+            cluster: options.cluster,
             poll: options.poll,
-            rules: ArcSwap::from_pointee(rules),
+            rules: Arc::new(ArcSwap::from_pointee(rules)),
             store,
-            local: MemoryStore::new(options.max_keys),
-            denied: Denied::new(),
+            local: Arc::new(MemoryStore::new(options.max_keys)),
+            denied: Arc::new(Denied::new()),
             gateways,
-            stale: Notify::new(),
+            stale: Arc::new(Notify::new()),
             changed: watch::Sender::new(0),
-            without_store: AtomicU64::new(0),
+            without_store: Arc::default(),
         }
     }
 

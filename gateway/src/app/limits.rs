@@ -18,6 +18,20 @@ pub(super) struct Limits {
     pub(super) refused: Arc<Refused>,
 }
 
+impl Limits {
+    /// The limiter for one shard: its calls go over a connection of its own thread.
+    pub(super) fn of_shard(&self, config: &Config) -> Result<Arc<Limiter>, AppError> {
+        if !config.redis.is_enabled() {
+            return Ok(self.limiter.clone());
+        }
+        Ok(Arc::new(self.limiter.over(open(config)?)))
+    }
+}
+
+fn open(config: &Config) -> Result<RedisLink, AppError> {
+    RedisLink::open(&config.redis).map_err(|e| AppError::System(std::io::Error::other(e)))
+}
+
 /// The limiter over Redis, or over this process where there is none.
 pub(super) fn start(
     config: &Config,
@@ -28,10 +42,10 @@ pub(super) fn start(
 ) -> Result<Limits, AppError> {
     let (limits, options) = (&config.limit, &config.limits);
     let limiter = if config.redis.is_enabled() {
-        let link = RedisLink::open(&config.redis)
-            .map_err(|e| AppError::System(std::io::Error::other(e)))?;
         let registry = registry.clone();
-        Limiter::in_redis(link, limits, options, move || registry.live_gateways())
+        Limiter::in_redis(open(config)?, limits, options, move || {
+            registry.live_gateways()
+        })
     } else {
         Limiter::in_memory(limits, options)
     };

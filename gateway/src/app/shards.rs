@@ -18,6 +18,7 @@ use crate::dispatch::{Clock, Dispatcher, Link};
 use crate::edge;
 use crate::edge::capacity::Capacity;
 use crate::health::Health;
+use crate::limiter::Limiter;
 use crate::pipeline::Pipeline;
 use crate::registry::Registry;
 use crate::results::ResultStore;
@@ -109,7 +110,14 @@ async fn run(
             return;
         }
     };
-    let shard = shard(id, &shared, broker.clone());
+    let limiter = match shared.limits.of_shard(&shared.config) {
+        Ok(limiter) => limiter,
+        Err(error) => {
+            let _ = started.send(Err(error));
+            return;
+        }
+    };
+    let shard = shard(id, &shared, broker.clone(), limiter);
     if started.send(Ok(())).is_err() {
         return;
     }
@@ -145,7 +153,7 @@ async fn connect(
     ))
 }
 
-fn shard(id: usize, shared: &Shared, broker: Arc<NatsBroker>) -> Arc<Shard> {
+fn shard(id: usize, shared: &Shared, broker: Arc<NatsBroker>, limiter: Arc<Limiter>) -> Arc<Shard> {
     let link = Link {
         inbox: broker.inbox().clone(),
         broker,
@@ -167,7 +175,7 @@ fn shard(id: usize, shared: &Shared, broker: Arc<NatsBroker>) -> Arc<Shard> {
             &shared.config,
             shared.health.clone(),
         )
-        .limited_by(shared.limits.limiter.clone(), shared.limits.refused.clone()),
+        .limited_by(limiter, shared.limits.refused.clone()),
         results: shared.results.clone(),
         page: shared.page.clone(),
         health: shared.health.clone(),

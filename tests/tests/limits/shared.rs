@@ -51,7 +51,7 @@ async fn headers_tell_what_is_left() {
 }
 
 #[tokio::test]
-async fn a_denied_call_uses_up_nothing_and_invalid_args_do() {
+async fn an_unknown_function_uses_up_nothing_and_invalid_args_do() {
     let cluster = cluster(per_user(2)).await.unwrap();
     let client = client_of(cluster.gateway(0), "u");
     for _ in 0..3 {
