@@ -4,6 +4,7 @@ pub mod access;
 pub mod action;
 mod answer;
 mod audit;
+mod limits;
 pub mod listing;
 mod routes;
 mod services;
@@ -24,6 +25,7 @@ use self::access::{Access, Guard, guard};
 use self::audit::Audit;
 use crate::config::Config;
 use crate::health::Health;
+use crate::limiter::Limiter;
 use crate::registry::Registry;
 
 /// What the routes look at and change.
@@ -35,6 +37,8 @@ pub struct Parts {
     pub health: Arc<Health>,
     /// As it runs.
     pub config: Arc<Config>,
+    /// Rate limits.
+    pub limiter: Arc<Limiter>,
 }
 
 /// What a handler works with.

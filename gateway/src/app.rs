@@ -1,6 +1,7 @@
 //! Wires the parts from the configuration and owns their tasks, from start to the last flush.
 
 mod dev;
+mod limits;
 mod serve;
 mod shards;
 

@@ -14,6 +14,8 @@ mod http;
 mod idempotency;
 mod identity;
 mod kind;
+mod limit;
+mod limits;
 mod log;
 mod mistake;
 mod nats;
@@ -40,6 +42,7 @@ pub use self::gateway::Gateway;
 pub use self::http::Http;
 pub use self::idempotency::IdempotencyOptions;
 pub use self::identity::IdentityOptions;
+pub use self::limits::{KeyLayout, LimitOptions, OnFailure};
 pub use self::log::Log;
 pub use self::mistake::{Invalid, Mistake, Origin};
 pub use self::nats::{Nats, without_password};
@@ -62,6 +65,8 @@ macro_rules! sections {
             $( #[doc = $doc] pub $field: $section, )+
             /// `[[function]]`: fixed functions, served by plain NATS responders.
             pub functions: Vec<FixedFunction>,
+            /// `[[limit]]`: rate limits.
+            pub limit: Vec<crate::limiter::Limit>,
         }
 
         impl Config {
@@ -69,6 +74,7 @@ macro_rules! sections {
                 Self {
                     $( $field: $section::read(reader), )+
                     functions: function::read(reader),
+                    limit: limit::read(reader),
                 }
             }
 
@@ -90,6 +96,7 @@ sections! {
     registry: RegistryOptions, "`[registry]`";
     identity: IdentityOptions, "`[identity]`";
     dispatch: DispatchOptions, "`[dispatch]`";
+    limits: LimitOptions, "`[limits]`";
     results: ResultOptions, "`[results]`";
     idempotency: IdempotencyOptions, "`[idempotency]`";
     log: Log, "`[log]`";

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! edge      bytes in: HTTP (or a socket) becomes a pipeline::Call
-//! pipeline  resolve → authorize → validate, one line a stage, one type a stage passed
+//! pipeline  resolve → authorize → limit → validate, one line a stage, one type a stage passed
 //! dispatch  select an instance, send, watch, retry, keep the deadline
 //! reply     results and stream items go back to the edge, which prints them
 //! ```
@@ -21,6 +21,7 @@ pub mod dispatch;
 pub mod edge;
 pub mod health;
 pub mod idempotency;
+pub mod limiter;
 pub mod pipeline;
 pub mod redis_link;
 pub mod registry;

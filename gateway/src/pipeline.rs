@@ -1,12 +1,13 @@
 //! The ordered stages that every call passes, from whatever edge it came.
 
 mod authorize;
+mod limit;
 mod once;
 mod resolve;
 mod validate;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sluice_protocol::payload::Payload;
@@ -18,6 +19,7 @@ use crate::dispatch::Dispatcher;
 use crate::health::Health;
 use crate::idempotency::OnceStore;
 use crate::idempotency::memory::MemoryOnce;
+use crate::limiter::{Limiter, Quota, Refused};
 use crate::registry::Registry;
 use crate::reply::Reply;
 
@@ -57,6 +59,8 @@ pub struct Caller {
     pub api_key: Option<Arc<str>>,
     /// The claims of the verified token.
     pub claims: Option<Arc<serde_json::Map<String, serde_json::Value>>>,
+    /// Where an edge wants to hear what the tightest limit has left.
+    pub quota: Option<Arc<OnceLock<Quota>>>,
 }
 
 /// What the gateway allows at most, whatever a function asks for.
@@ -75,6 +79,8 @@ pub struct Pipeline {
     limits: Limits,
     health: Arc<Health>,
     once: once::Once,
+    limiter: Arc<Limiter>,
+    refused: Arc<Refused>,
 }
 
 impl Pipeline {
@@ -100,6 +106,8 @@ impl Pipeline {
                 Arc::new(MemoryOnce::new(&config.idempotency)),
                 config.idempotency.max_answer_bytes,
             ),
+            limiter: Arc::new(Limiter::in_memory(&config.limit, &config.limits)),
+            refused: Arc::new(Refused::new(config.limits.refused_per_minute)),
         }
     }
 
@@ -110,6 +118,14 @@ impl Pipeline {
         self
     }
 
+    /// With limits that are shared with other pipelines.
+    #[must_use]
+    pub fn limited_by(mut self, limiter: Arc<Limiter>, refused: Arc<Refused>) -> Self {
+        self.limiter = limiter;
+        self.refused = refused;
+        self
+    }
+
     /// A gateway that has never heard from a worker does not know that a function is unknown.
     fn unless_deaf(&self, error: CallError) -> CallError {
         if error.code != ErrorCode::UnknownFunction || self.health.has_discovered() {
@@ -117,6 +133,12 @@ impl Pipeline {
         }
         let text = "the gateway has not heard from the broker yet; the call did not run";
         CallError::new(ErrorCode::BrokerUnavailable, text)
+    }
+
+    /// Whether there is any limit at all.
+    #[must_use]
+    pub fn has_limits(&self) -> bool {
+        self.limiter.has_rules()
     }
 
     /// What the stages resolve against.
@@ -130,6 +152,13 @@ impl Pipeline {
     /// # Errors
     /// Whatever refuses it, or its failure.
     pub async fn run(&self, call: Call) -> Result<Reply, CallError> {
+        let address = call.caller.address;
+        self.refused.check(address)?;
+        let outcome = self.pass(call).await;
+        outcome.inspect_err(|error| self.refused.note(address, error))
+    }
+
+    async fn pass(&self, call: Call) -> Result<Reply, CallError> {
         // As the client asked: later stages may change the args.
         let asked = once::Asked::of(&call);
         // All later stages need the function's spec.
@@ -137,6 +166,8 @@ impl Pipeline {
             .map_err(|error| self.unless_deaf(error))?;
         // Before anything is told about args: a stranger learns nothing of their rules.
         let call = authorize::authorize(call)?;
+        // After authorize: a call that is denied uses up no quota.
+        let call = limit::limit(&self.limiter, call).await?;
         // Before any acknowledgement: every fault is reported while it can be.
         let call = validate::validate(call)?;
         // Takes `Ready` and nothing earlier: a stage that is left out does not compile.

@@ -2,10 +2,10 @@
 //! that is has an action.
 
 use axum::http::Method;
-use axum::routing::{MethodRouter, delete, get, put};
+use axum::routing::{MethodRouter, delete, get, post, put};
 
 use super::action::{Action, Area};
-use super::{Desk, services};
+use super::{Desk, limits, services};
 
 /// One route.
 pub(super) struct Route {
@@ -53,6 +53,26 @@ pub(super) fn all() -> Vec<Route> {
             "/v1/functions/{service}/{function}/disabled",
             Area::Services,
             put(services::set_disabled),
+        ),
+        reads("/v1/limits", Area::Limits, get(limits::list)),
+        reads("/v1/limits/{name}", Area::Limits, get(limits::status)),
+        writes(
+            Method::PUT,
+            "/v1/limits/{name}",
+            Area::Limits,
+            put(limits::put),
+        ),
+        writes(
+            Method::DELETE,
+            "/v1/limits/{name}",
+            Area::Limits,
+            delete(limits::remove),
+        ),
+        writes(
+            Method::POST,
+            "/v1/limits/{name}/reset",
+            Area::Limits,
+            post(limits::reset),
         ),
         reads("/v1/config", Area::Config, get(services::config)),
         reads("/v1/audit", Area::Audit, get(services::audit)),

@@ -29,6 +29,7 @@ fn desk(anonymous_read: bool) -> Router {
     router(Parts {
         registry: Arc::new(Registry::default()),
         health: Arc::default(),
+        limiter: Arc::new(Limiter::in_memory(&config.limit, &config.limits)),
         config: Arc::new(config),
     })
 }
@@ -60,7 +61,8 @@ async fn every_route_refuses_without_with_a_wrong_and_with_a_weak_token_and_note
         let path = route
             .path
             .replace("{service}", "s")
-            .replace("{function}", "f");
+            .replace("{function}", "f")
+            .replace("{name}", "n");
         for (token, status) in [
             (None, StatusCode::UNAUTHORIZED),
             (Some("wrong-0123456789abcdef"), StatusCode::UNAUTHORIZED),

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::AppError;
+use super::limits::Limits;
 use crate::config::Config;
 use crate::dev::page::Page;
 use crate::dispatch::inbox::Inbox;
@@ -17,6 +18,7 @@ use crate::dispatch::{Clock, Dispatcher, Link};
 use crate::edge;
 use crate::edge::capacity::Capacity;
 use crate::health::Health;
+use crate::limiter::Limiter;
 use crate::pipeline::Pipeline;
 use crate::registry::Registry;
 use crate::shard::Shard;
@@ -32,6 +34,7 @@ pub(super) struct Shared {
     pub(super) page: Option<Arc<Page>>,
     pub(super) health: Arc<Health>,
     pub(super) capacity: Arc<Capacity>,
+    pub(super) limits: Limits,
     pub(super) config: Arc<Config>,
 }
 
@@ -112,7 +115,14 @@ async fn run(
             return;
         }
     };
-    let shard = shard(id, &shared, stores, broker.clone());
+    let limiter = match shared.limits.of_shard(&shared.config) {
+        Ok(limiter) => limiter,
+        Err(error) => {
+            let _ = started.send(Err(error));
+            return;
+        }
+    };
+    let shard = shard(id, &shared, stores, broker.clone(), limiter);
     if started.send(Ok(())).is_err() {
         return;
     }
@@ -148,7 +158,13 @@ async fn connect(
     ))
 }
 
-fn shard(id: usize, shared: &Shared, stores: Stores, broker: Arc<NatsBroker>) -> Arc<Shard> {
+fn shard(
+    id: usize,
+    shared: &Shared,
+    stores: Stores,
+    broker: Arc<NatsBroker>,
+    limiter: Arc<Limiter>,
+) -> Arc<Shard> {
     let link = Link {
         inbox: broker.inbox().clone(),
         broker,
@@ -165,7 +181,8 @@ fn shard(id: usize, shared: &Shared, stores: Stores, broker: Arc<NatsBroker>) ->
             &shared.config,
             shared.health.clone(),
         )
-        .with_once(stores.once),
+        .with_once(stores.once)
+        .limited_by(limiter, shared.limits.refused.clone()),
         results: stores.results,
         page: shared.page.clone(),
         health: shared.health.clone(),

@@ -207,7 +207,7 @@ fn each_mistake_in_a_file() {
     for (config, expected) in [
         (
             "htpp.listen = 1",
-            "sluice.toml:1: htpp: unknown section (did you mean http?); there are http, phoenix, admin, nats, redis, gateway, registry, identity, dispatch, results, idempotency, log, function",
+            "sluice.toml:1: htpp: unknown section (did you mean http?); there are http, phoenix, admin, nats, redis, gateway, registry, identity, dispatch, limits, results, idempotency, log, function, limit",
         ),
         (
             "listen = 1",
@@ -364,6 +364,26 @@ fn each_mistake_in_a_file() {
         (
             "[function]\nservice = \"s\"",
             "sluice.toml:1: function: expected tables [[function]], with two brackets",
+        ),
+        (
+            "[limit]\nname = \"a\"",
+            "sluice.toml:1: limit: expected tables [[limit]], with two brackets",
+        ),
+        (
+            "[[limit]]\nname = \"a\"\nkey = \"all\"\nmax_requests = 5\nwindow_ms = -1",
+            "sluice.toml:5: limit.window_ms: expected a number from 1 to 2678400000, got -1",
+        ),
+        (
+            "[[limit]]\nname = \"a\"\nkey = \"all\"\nmax_requests = 5\nwindow_ms = 9\nburst = 1",
+            "sluice.toml:6: limit.burst: unknown field; a limit has name, service, function, key, max_requests, window_ms, cost, shadow",
+        ),
+        (
+            "[[limit]]\nname = \"a\"\nkey = \"all\"\nmax_requests = 5\nwindow_ms = 9\n[[limit]]\nname = \"a\"\nkey = \"all\"\nmax_requests = 5\nwindow_ms = 9",
+            "sluice.toml:6: limit: the limit \"a\" stands here twice",
+        ),
+        (
+            "[limits]\non_failure = \"fail\"",
+            "sluice.toml:2: limits.on_failure: expected one of \"fail_open\", \"fail_closed\", \"local\", got \"fail\"",
         ),
         (
             "[http]\nlisten = ",

@@ -21,6 +21,7 @@ mod follow;
 mod health;
 mod negotiate;
 mod query;
+mod quota;
 mod response;
 mod results;
 mod route;

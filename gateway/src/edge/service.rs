@@ -22,9 +22,18 @@ pub trait CallService: Send + Sync + 'static {
         request_type: &str,
         version: Option<&str>,
     ) -> Option<Arc<FunctionSpec>>;
+
+    /// Whether calls may be limited, so that answers tell what is left.
+    fn has_limits(&self) -> bool {
+        false
+    }
 }
 
 impl CallService for Shard {
+    fn has_limits(&self) -> bool {
+        self.pipeline.has_limits()
+    }
+
     fn call(&self, call: Call) -> impl Future<Output = Result<Reply, CallError>> + Send {
         self.pipeline.run(call)
     }

@@ -1,4 +1,4 @@
-//! Stage 3: are the args what the function takes? All faults at once; defaults filled in.
+//! Stage 4: are the args what the function takes? All faults at once; defaults filled in.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use sluice_protocol::function::FunctionSpec;
 use sluice_protocol::payload::{Encoding, Payload};
 use sluice_protocol::{CallError, ErrorCode, Identity, RequestId};
 
-use super::authorize::Permitted;
+use super::limit::Limited;
 use super::resolve::Resolved;
 use crate::registry::snapshot::{Function, Snapshot, Variant};
 
@@ -22,7 +22,7 @@ pub struct Ready {
 }
 
 /// Checks the args and fills in defaults.
-pub(super) fn validate(call: Permitted) -> Result<Ready, CallError> {
+pub(super) fn validate(call: Limited) -> Result<Ready, CallError> {
     let mut call = call.into_resolved();
     let args = std::mem::replace(&mut call.call.args, sluice_protocol::request::no_args());
     let types = call.spec().arg_types.as_ref();

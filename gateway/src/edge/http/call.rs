@@ -1,5 +1,7 @@
 //! A request that calls a function: read, run, answered by the kind of its reply.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::HeaderName;
 use http::{Response, StatusCode};
@@ -10,6 +12,7 @@ use sluice_protocol::{CallError, Encoding, ErrorCode, Payload, Request};
 
 use super::negotiate::StreamFormat;
 use super::query::args_from_query;
+use super::quota;
 use super::response::{self, Body};
 use super::route::Name;
 use super::stream::{Source, StreamBody};
@@ -161,6 +164,19 @@ impl<S: CallService> Edge<S> {
 
     /// Runs a call and answers it. The permit lives as long as the call.
     async fn run(
+        &self,
+        asked: &Asked<'_>,
+        mut call: Call,
+        permit: Permit,
+    ) -> Result<Response<Body>, CallError> {
+        let quota = self.calls.has_limits().then(Arc::default);
+        call.caller.quota.clone_from(&quota);
+        let answered = self.answer(asked, call, permit).await;
+        let left = quota.as_ref().and_then(|q| q.get());
+        answered.map(|response| quota::tell(response, left))
+    }
+
+    async fn answer(
         &self,
         asked: &Asked<'_>,
         call: Call,

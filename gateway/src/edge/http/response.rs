@@ -12,8 +12,8 @@ use sluice_protocol::payload::TranscodeError;
 use sluice_protocol::response::{Answer, Response as Envelope};
 use sluice_protocol::{CallError, Encoding, ErrorCode, Executed, RequestId};
 
-use super::fields;
 use super::stream::StreamBody;
+use super::{fields, quota};
 
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -124,6 +124,8 @@ pub(super) fn error(id: &RequestId, encoding: Encoding, error: CallError) -> Res
     let status = StatusCode::from_u16(error.http_status());
     let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let retry_after = retry_after(status, &error);
+    let is_over = error.code == ErrorCode::RateLimited;
+    let details = error.details.clone().filter(|_| is_over);
     let answer = Answer::from(error);
     let (encoding, bytes) = match envelope(id, encoding, &answer) {
         Ok(bytes) => (encoding, bytes),
@@ -136,6 +138,9 @@ pub(super) fn error(id: &RequestId, encoding: Encoding, error: CallError) -> Res
     let mut response = respond(id, encoding, status, bytes);
     if let Some(seconds) = retry_after {
         response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    if let Some(details) = details {
+        quota::tell_over(&mut response, &details);
     }
     response
 }

@@ -1,0 +1,111 @@
+//! Stage 3: has this caller a call left? All limits that apply, in one round trip.
+
+use sluice_protocol::CallError;
+
+use super::authorize::Permitted;
+use super::resolve::Resolved;
+use crate::limiter::{Asking, Limiter};
+
+/// A call that its limits admit, and that they have counted.
+#[derive(Debug)]
+pub(super) struct Limited(Resolved);
+
+impl Limited {
+    pub(super) fn into_resolved(self) -> Resolved {
+        self.0
+    }
+}
+
+/// Checks and counts the call; what is refused is counted nowhere.
+pub(super) async fn limit(limiter: &Limiter, call: Permitted) -> Result<Limited, CallError> {
+    let call = call.into_resolved();
+    if !limiter.has_rules() {
+        return Ok(Limited(call));
+    }
+    let asked = &call.call;
+    let asking = Asking {
+        service: asked.service.as_str(),
+        function: asked.request_type.as_str(),
+        identity: &asked.identity,
+        caller: &asked.caller,
+        args: &asked.args,
+    };
+    match limiter.admit(&asking).await {
+        Ok(quota) => {
+            if let (Some(place), Some(quota)) = (&asked.caller.quota, quota) {
+                // One call has one quota.
+                let _ = place.set(quota);
+            }
+            Ok(Limited(call))
+        }
+        Err(refusal) => Err(refusal.into_error(&call.spec().label())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use sluice_protocol::ErrorCode;
+    use sluice_protocol::permission::Permission;
+
+    use crate::config::LimitOptions;
+    use crate::dispatch::fake::{Rig, call, spec};
+    use crate::limiter::testing::limit;
+    use crate::limiter::{Limiter, Refused};
+    use crate::pipeline::Pipeline;
+
+    fn limited(rig: Rig, limiter: &Arc<Limiter>, refused: u64) -> Pipeline {
+        let pipeline = Arc::into_inner(rig.pipeline).unwrap();
+        pipeline.limited_by(limiter.clone(), Arc::new(Refused::new(refused)))
+    }
+
+    fn one_for_all() -> Arc<Limiter> {
+        let limits = [limit("one", "all", 1, 60_000)];
+        Arc::new(Limiter::in_memory(&limits, &LimitOptions::default()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_denied_call_uses_up_no_quota() {
+        let mut spec = spec();
+        spec.check_permission = Permission::AnyAuthenticated;
+        let limiter = one_for_all();
+        let pipeline = limited(Rig::new(spec, &["a"]), &limiter, 0);
+        for _ in 0..3 {
+            let error = pipeline.run(call("{}")).await.unwrap_err();
+            assert_ne!(error.code, ErrorCode::RateLimited);
+        }
+        let all = [String::new()];
+        let status = limiter.status("one", &all).await.unwrap();
+        assert_eq!(status.key.unwrap().current_requests, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn limits_come_before_args_are_looked_at() {
+        let mut spec = spec();
+        spec.arg_types = Some(Default::default());
+        let pipeline = limited(Rig::new(spec, &["a"]), &one_for_all(), 0);
+        let error = pipeline.run(call(r#"{"x":1}"#)).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::InvalidArguments);
+        let error = pipeline.run(call(r#"{"x":1}"#)).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::RateLimited);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_is_refused_all_the_time_is_limited() {
+        let limiter = Arc::new(Limiter::in_memory(&[], &LimitOptions::default()));
+        let pipeline = limited(Rig::new(spec(), &["a"]), &limiter, 2);
+        let unknown = || {
+            let mut call = call("{}");
+            call.request_type = sluice_protocol::FunctionName::new("g").unwrap();
+            call.caller.address = Some([192, 0, 2, 1].into());
+            call
+        };
+        for _ in 0..2 {
+            let error = pipeline.run(unknown()).await.unwrap_err();
+            assert_eq!(error.code, ErrorCode::UnknownFunction);
+        }
+        let error = pipeline.run(unknown()).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::RateLimited);
+    }
+}
