@@ -106,7 +106,22 @@ impl Breaker {
         }
     }
 
-    /// Whether nothing at all stands against a call.
+    /// Whether nothing at all is held against it.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether it is open, or would be if there had been more calls.
+    pub(crate) fn is_failing(&self, options: &BreakerOptions) -> bool {
+        match decode(self.0.load(Ordering::Relaxed)) {
+            State::Closed {
+                failures, total, ..
+            } => failures > 0 && failures * 100 >= total * options.failure_percent,
+            State::Open { .. } | State::HalfOpen { .. } => true,
+        }
+    }
+
+    /// Whether every call passes.
     pub(crate) fn is_closed(&self) -> bool {
         matches!(decode(self.0.load(Ordering::Relaxed)), State::Closed { .. })
     }

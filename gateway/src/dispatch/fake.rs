@@ -71,6 +71,8 @@ pub(crate) struct Rig {
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) instances: Vec<Arc<Instance>>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) clock: Clock,
     broker: Arc<FakeBroker>,
     sent: mpsc::UnboundedReceiver<Outgoing>,
 }
@@ -137,10 +139,11 @@ impl Rig {
             stuck: AtomicBool::new(false),
         });
         let inbox = Inbox::new(&subjects.inbox("g", 0));
+        let clock = Clock::start();
         let link = Link {
             broker: broker.clone(),
             inbox: inbox.clone(),
-            clock: Clock::start(),
+            clock,
             subjects: Arc::new(subjects),
         };
         let mut config = Config::default();
@@ -158,7 +161,7 @@ impl Rig {
         let health = Arc::new(Health::default());
         health.set_discovered();
         let pipeline = Arc::new(Pipeline::new(
-            registry,
+            registry.clone(),
             dispatcher,
             &config,
             health,
@@ -168,6 +171,8 @@ impl Rig {
             pipeline,
             inbox,
             instances,
+            registry,
+            clock,
             broker,
             sent,
         }
@@ -192,6 +197,12 @@ impl Rig {
                 return message;
             }
         }
+    }
+
+    /// The next call that has gone out, if there is one; pings and controls are passed over.
+    pub(crate) fn sent_call_now(&mut self) -> Option<Outgoing> {
+        std::iter::from_fn(|| self.sent_now())
+            .find(|m| !m.subject.ends_with(".ping") && !m.subject.ends_with(".control"))
     }
 
     /// What has gone out and was not looked at.
@@ -254,6 +265,13 @@ fn snapshot(
         functions.insert(spec.request_type, versions);
     }
     snapshot
+}
+
+/// Lets the other tasks do what they can do now.
+pub(crate) async fn settle() {
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
 }
 
 /// A header of a message that went out.

@@ -51,8 +51,9 @@ pub struct Selection<'a> {
 impl Selection<'_> {
     /// Picks the target.
     ///
-    /// A random call goes by the queue group, where the broker picks, as long as no instance's
-    /// breaker has anything against it; else to one of the others, by its own subject.
+    /// A random call goes by the queue group, where the broker picks, as long as no breaker holds
+    /// anything against an instance. Else the gateway draws, so that it can pass over an open one,
+    /// and knows whose each success is.
     ///
     /// # Errors
     /// Why there is none.
@@ -67,7 +68,7 @@ impl Selection<'_> {
         if matches!(mode, ChooseNodeMode::Random)
             && self.tried.is_empty()
             && self.function.variants.len() == 1
-            && self.variant.instances.iter().all(|i| i.breaker.is_closed())
+            && self.variant.instances.iter().all(|i| i.breaker.is_clean())
         {
             // The registry may lag behind the broker, so an empty list is no reason to refuse
             // here: the broker knows whether somebody listens.

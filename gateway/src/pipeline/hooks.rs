@@ -165,3 +165,6 @@ fn name(callback: &Callback) -> String {
 fn failed(code: ErrorCode, why: &str) -> CallError {
     CallError::new(code, why).with_executed(Executed::Unknown, false)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,19 +2,17 @@
 //!
 //! An instance's breaker hears of each attempt that it held; a function's of each call's last.
 
-use rand::seq::IndexedRandom;
 use tokio::time::Instant;
 
 use super::Exchange;
-use crate::dispatch::breaker::Breaker;
 use crate::dispatch::retry::Failure;
 use crate::dispatch::timeout_of;
 
 impl Exchange {
     /// The worker answered as it should.
     pub(super) fn went_well(&mut self) {
-        self.instance_outcome(true);
         self.function_outcome(true);
+        self.instance_outcome(true);
     }
 
     /// An attempt failed; `last`: and the call with it.
@@ -22,10 +20,19 @@ impl Exchange {
         let Some(ok) = self.verdict(failure) else {
             return;
         };
-        self.instance_outcome(ok);
         if last {
             self.function_outcome(ok);
         }
+        if ok || self.is_the_instances_fault(failure) {
+            self.instance_outcome(ok);
+        }
+    }
+
+    /// A function that fails wherever it runs is no reason to give an instance up, and with it all
+    /// its other functions. One that is gone is.
+    fn is_the_instances_fault(&self, failure: &Failure) -> bool {
+        let function = &self.call.function().breaker;
+        matches!(failure, Failure::Lost) || !function.is_failing(&self.context.breaker)
     }
 
     /// Whether a failure tells that the worker is well, or that it is not; `None`: neither.
@@ -84,15 +91,16 @@ impl Exchange {
             probe.settle(ok, options);
             return;
         }
-        let instance = match &attempt.holder {
-            Some(holder) => Some(holder),
-            // The broker picked, and a plain result does not say who gave it. Each instance gets
-            // the same share of them, so a success drawn by lot counts right on the average.
-            None if ok => self.call.variant().instances.choose(&mut rand::rng()),
-            None => None,
+        let Some(instance) = &attempt.holder else {
+            return;
         };
-        let record = |breaker: &Breaker| breaker.record(ok, self.context.link.clock, options);
-        if let Some(instance) = instance.filter(|i| record(&i.breaker)) {
+        // There are more functions than instances: an instance's breaker opens before those of all
+        // the functions that suffer from it.
+        let options = options.for_instances();
+        if instance
+            .breaker
+            .record(ok, self.context.link.clock, &options)
+        {
             tracing::warn!(
                 service = %instance.service,
                 instance = %instance.id,
