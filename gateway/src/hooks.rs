@@ -16,6 +16,7 @@
 //! ```
 
 mod question;
+pub(crate) mod unambiguous;
 
 use std::collections::HashMap;
 use std::fmt;

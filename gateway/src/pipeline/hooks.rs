@@ -24,7 +24,7 @@ pub(super) use self::before::{Hooked, before};
 use super::resolve::Resolved;
 use super::{Call, Caller, Limits, resolve, validate};
 use crate::dispatch::Dispatcher;
-use crate::hooks::{Callbacks, Phase, Question};
+use crate::hooks::{Callbacks, Phase, Question, unambiguous};
 use crate::registry::Registry;
 use crate::reply::Reply;
 
@@ -116,7 +116,7 @@ impl Hooks {
     /// Asks the permission callback of a call. Whatever is not exactly `true` is no.
     pub(super) async fn permits(&self, call: &Resolved, callback: &Callback) -> bool {
         let spec = call.spec();
-        let Some(question) = question(call, Phase::Permission, callback) else {
+        let Ok(question) = question(call, Phase::Permission, callback) else {
             return false;
         };
         let deadline = hook_deadline(spec, call.deadline());
@@ -135,19 +135,33 @@ impl Hooks {
     }
 }
 
-/// The question about a call; `None`: its args have no JSON form, or are no args.
-fn question(call: &Resolved, phase: Phase, callback: &Callback) -> Option<Question> {
-    let args = call.call.args.transcode(Encoding::Json).ok()?;
+/// Why there is nothing to ask about a call.
+#[derive(Debug)]
+enum NoQuestion {
+    /// Its args are not one object.
+    Malformed,
+    /// They have no JSON form.
+    NoJson,
+    /// A key stands twice in one object; which.
+    Ambiguous(String),
+}
+
+/// The question about a call.
+fn question(call: &Resolved, phase: Phase, callback: &Callback) -> Result<Question, NoQuestion> {
     // They are spliced into the question, so they must be one object and nothing behind it.
-    let args = sluice_protocol::argument::check(None, args).ok()?;
-    Some(Question {
+    let args = sluice_protocol::argument::check(None, call.call.args.clone())
+        .map_err(|_| NoQuestion::Malformed)?;
+    let args = args.into_payload().transcode(Encoding::Json);
+    let args = args.map_err(|_| NoQuestion::NoJson)?;
+    unambiguous::check(&args.bytes).map_err(NoQuestion::Ambiguous)?;
+    Ok(Question {
         phase,
         request_id: call.call.request_id.clone(),
         service: call.function.service.clone(),
         request_type: call.function.request_type.clone(),
         version: call.function.version.clone(),
         identity: call.call.identity.clone(),
-        args: args.into_payload(),
+        args,
         response: None,
         extra: callback.extra.clone(),
     })

@@ -33,7 +33,7 @@ impl After {
     pub(in crate::pipeline) fn of(hooks: &Hooks, call: &Resolved) -> Option<Box<Self>> {
         let callback = call.spec().after_execute.as_ref()?;
         // Args that are none are refused later; there is nothing to tell a hook of them.
-        let question = question(call, Phase::After, callback)?;
+        let question = question(call, Phase::After, callback).ok()?;
         Some(Box::new(Self {
             hooks: hooks.clone(),
             spec: call.variant().spec.clone(),

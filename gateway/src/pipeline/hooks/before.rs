@@ -4,7 +4,7 @@ use sluice_protocol::function::FunctionSpec;
 use sluice_protocol::{CallError, ErrorCode};
 
 use super::answer::{Before, read_before};
-use super::{Hooks, hook_deadline, name, question};
+use super::{Hooks, NoQuestion, hook_deadline, name, question};
 use crate::hooks::Phase;
 use crate::pipeline::authorize::Admitted;
 use crate::pipeline::resolve::Resolved;
@@ -34,15 +34,15 @@ pub(in crate::pipeline) async fn before(
 }
 
 async fn ask(hooks: &Hooks, mut call: Resolved) -> Result<Hooked, CallError> {
-    // What is no object could say anything once it stands inside of the question.
+    // What is no object could say anything once it stands inside of the question; say what is
+    // wrong with it, as for any other function.
     validate::well_formed(&call)?;
     let spec = call.spec();
     let Some(callback) = &spec.before_execute else {
         return Ok(Hooked(call));
     };
-    let Some(question) = question(&call, Phase::Before, callback) else {
-        return Err(no_json(spec));
-    };
+    let question =
+        question(&call, Phase::Before, callback).map_err(|why| no_question(spec, &why))?;
     let encoding = call.call.args.encoding;
     let deadline = hook_deadline(spec, call.deadline());
     let trace = call.call.trace.clone();
@@ -75,12 +75,17 @@ fn odd(spec: &FunctionSpec) -> CallError {
     CallError::new(ErrorCode::HookRejected, text)
 }
 
-fn no_json(spec: &FunctionSpec) -> CallError {
+fn no_question(spec: &FunctionSpec, why: &NoQuestion) -> CallError {
+    let why = match why {
+        NoQuestion::Malformed => "are not one object",
+        NoQuestion::NoJson => "cannot be said in JSON, which its before hook takes",
+        NoQuestion::Ambiguous(key) => key,
+    };
     let text = format!(
-        "the args of {} cannot be said in JSON, which its before hook takes; it did not run",
+        "the args of {} are not valid: {why}; it did not run",
         spec.label()
     );
-    CallError::new(ErrorCode::HookRejected, text)
+    CallError::new(ErrorCode::InvalidArguments, text)
 }
 
 /// What the hook said is told; why it could not be asked is nobody's business but the log's.

@@ -263,6 +263,7 @@ async fn args_cannot_break_out_of_the_question() {
         "1",
         "",
         r#"{"a":1,"a":2}"#,
+        r#"{"o":[{"a":1,"\u0061":2}]}"#,
     ] {
         let mut rig = rig(hooked());
         let error = rig.start(call(args)).await.unwrap().unwrap_err();
