@@ -18,7 +18,10 @@ const CHANGE: Action = Action::write(Area::Limits);
 
 /// `GET /v1/limits`
 pub(super) async fn list(State(desk): State<Desk>) -> Response {
-    answer::json(StatusCode::OK, &json!({ "limits": desk.parts.limiter.list() }))
+    answer::json(
+        StatusCode::OK,
+        &json!({ "limits": desk.parts.limiter.list() }),
+    )
 }
 
 /// `GET /v1/limits/{name}?value=…`, one value for each part of the key.
@@ -46,7 +49,10 @@ pub(super) async fn put(
         Err(why) => return answer::error(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, &why),
     };
     let limiter = &desk.parts.limiter;
-    let before = limiter.list().into_iter().find(|l| l.name() == name);
+    let before = limiter
+        .list()
+        .into_iter()
+        .find(|l| l.limit["name"] == name.as_str());
     let after = limit.to_json();
     let done = match before {
         Some(_) => limiter.update(limit).await,
@@ -69,7 +75,10 @@ pub(super) async fn remove(
     Path(name): Path<String>,
 ) -> Response {
     let limiter = &desk.parts.limiter;
-    let before = limiter.list().into_iter().find(|l| l.name() == name);
+    let before = limiter
+        .list()
+        .into_iter()
+        .find(|l| l.limit["name"] == name.as_str());
     match limiter.remove(&name).await {
         Ok(()) => {
             let entry = Entry::changed(&operator, CHANGE, &name, json!(before), json!(null));
@@ -109,7 +118,10 @@ fn read(name: &str, body: &[u8]) -> Result<Limit, String> {
         _ => fields.insert("name".to_owned(), name.into()),
     };
     Limit::from_json(&value).map_err(|faults| {
-        let all: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        let all: Vec<String> = faults
+            .iter()
+            .map(|f| format!("{}: {}", f.field, f.message))
+            .collect();
         all.join("; ")
     })
 }

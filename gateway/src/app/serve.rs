@@ -159,6 +159,7 @@ impl Running {
             capacity: Arc::new(Capacity::new(&config)),
             limits,
             config: config.clone(),
+            callbacks: Arc::default(),
         };
         let shards = Shards::start(listeners, &shared).await?;
         Ok(Self {

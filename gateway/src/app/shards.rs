@@ -18,6 +18,7 @@ use crate::dispatch::{Clock, Dispatcher, Link};
 use crate::edge;
 use crate::edge::capacity::Capacity;
 use crate::health::Health;
+use crate::hooks::Callbacks;
 use crate::limiter::Limiter;
 use crate::pipeline::Pipeline;
 use crate::registry::Registry;
@@ -36,6 +37,7 @@ pub(super) struct Shared {
     pub(super) capacity: Arc<Capacity>,
     pub(super) limits: Limits,
     pub(super) config: Arc<Config>,
+    pub(super) callbacks: Arc<Callbacks>,
 }
 
 /// For the last messages, after the drain.
@@ -172,7 +174,13 @@ fn shard(
         subjects: shared.subjects.clone(),
     };
     let options = shared.config.dispatch.clone();
-    let dispatcher = Dispatcher::new(link, shared.registry.clone(), stores.sticky, options);
+    let dispatcher = Dispatcher::new(
+        link,
+        shared.registry.clone(),
+        stores.sticky,
+        options,
+        shared.config.breaker.clone(),
+    );
     Arc::new(Shard {
         id,
         pipeline: Pipeline::new(
@@ -180,6 +188,7 @@ fn shard(
             dispatcher,
             &shared.config,
             shared.health.clone(),
+            shared.callbacks.clone(),
         )
         .with_once(stores.once)
         .limited_by(limiter, shared.limits.refused.clone()),

@@ -207,7 +207,7 @@ fn each_mistake_in_a_file() {
     for (config, expected) in [
         (
             "htpp.listen = 1",
-            "sluice.toml:1: htpp: unknown section (did you mean http?); there are http, phoenix, admin, nats, redis, gateway, registry, identity, dispatch, limits, results, idempotency, log, function, limit",
+            "sluice.toml:1: htpp: unknown section (did you mean http?); there are http, phoenix, admin, nats, redis, gateway, registry, identity, dispatch, breaker, limits, results, idempotency, log, function, limit",
         ),
         (
             "listen = 1",

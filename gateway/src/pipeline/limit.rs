@@ -1,4 +1,4 @@
-//! Stage 3: has this caller a call left? All limits that apply, in one round trip.
+//! Stage 5: has this caller a call left? All limits that apply, in one round trip.
 
 use sluice_protocol::CallError;
 

@@ -21,6 +21,7 @@ use sluice_protocol::function::ResponseType;
 use sluice_protocol::response::Answer;
 use sluice_protocol::{CallError, ErrorCode, Executed};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::{Call, Ready};
 use crate::idempotency::{Claim, Claimed, OnceStore, StoreError};
@@ -131,7 +132,7 @@ impl Once {
             key: asked.key,
             fingerprint: asked.fingerprint,
             token: format!("{:032x}", rand::random::<u128>()),
-            lease: call.time_limit() + GRACE,
+            lease: call.deadline().saturating_duration_since(Instant::now()) + GRACE,
             may_repeat: spec.idempotent,
         };
         // A task of its own: neither claim nor call end with the client's connection.

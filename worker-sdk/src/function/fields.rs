@@ -138,10 +138,18 @@ impl Function {
         self
     }
 
-    /// A registered function that decides who may call: it must answer `true`.
+    /// A registered function that decides who may call, in place of the other rules: it answers
+    /// `true`, or it denies.
     pub fn permission_callback(mut self, service: &str, function: &str) -> Self {
         self.draft.permission_callback =
             self.callback("permission_callback", service, function, None);
+        self
+    }
+
+    /// [`Self::permission_callback`] with a value that it is given as `extra`.
+    pub fn permission_callback_with(mut self, service: &str, function: &str, extra: Value) -> Self {
+        self.draft.permission_callback =
+            self.callback("permission_callback", service, function, Some(extra));
         self
     }
 
@@ -160,7 +168,8 @@ impl Function {
         self
     }
 
-    /// A registered function that may change the args or refuse the call.
+    /// A registered function that may change the args or refuse the call: it answers
+    /// `{"allow": true}`, `{"args": {…}}` or an error; anything else refuses.
     pub fn before_execute(self, service: &str, function: &str) -> Self {
         self.hooked("before_execute", service, function, None)
     }
@@ -170,7 +179,8 @@ impl Function {
         self.hooked("before_execute", service, function, Some(extra))
     }
 
-    /// A registered function that may change the response.
+    /// A registered function that hears what came of the call; of a sync call it may change the
+    /// result, by answering `{"result": …}`.
     pub fn after_execute(self, service: &str, function: &str) -> Self {
         self.hooked("after_execute", service, function, None)
     }
@@ -244,7 +254,7 @@ impl Function {
         self
     }
 
-    /// Most calls at once of one gateway.
+    /// Most calls at once of one gateway; without [`Self::max_queue`] one more is refused at once.
     pub fn max_in_flight(mut self, calls: u32) -> Self {
         self.draft.max_in_flight = Some(calls);
         self
