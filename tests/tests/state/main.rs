@@ -9,6 +9,7 @@ mod once;
 mod results;
 mod sticky;
 mod tls;
+mod topologies;
 
 use serde_json::{Value, json};
 use sluice_e2e::cluster::Cluster;
