@@ -59,6 +59,15 @@ impl RedisOptions {
         self.url.is_some() || !self.nodes.is_empty()
     }
 
+    /// The servers' addresses without users and passwords, fit for logs.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        match &self.url {
+            Some(url) => without_secrets(url),
+            None => self.nodes.join(","),
+        }
+    }
+
     /// Whether connections are encrypted.
     #[must_use]
     pub fn is_tls(&self) -> bool {
@@ -143,9 +152,15 @@ impl Kind for RedisUrl {
     }
 
     fn debug(&self, value: &Option<String>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = value.as_deref().map(super::without_password);
+        let shown = value.as_deref().map(without_secrets);
         fmt::Debug::fmt(&shown, f)
     }
+}
+
+/// The parameters of a socket's address may hold a password too.
+fn without_secrets(url: &str) -> String {
+    let address = url.split(['?', '#']).next().unwrap_or_default();
+    super::without_password(address)
 }
 
 /// The message repeats nothing of the address: it may hold a password.
@@ -217,6 +232,25 @@ mod tests {
         ] {
             let faults = parse(bad).unwrap_err();
             assert!(!faults.join("").contains("secret"), "{faults:?}");
+        }
+    }
+
+    #[test]
+    fn no_password_is_shown() {
+        for url in [
+            "redis://user:secret@host:1/2",
+            "rediss://:sec@ret@host",
+            "unix:///run/redis.sock?user=u&pass=secret",
+        ] {
+            let options = RedisOptions {
+                url: RedisUrl.parse(&Raw::Text(url)).unwrap(),
+                ..RedisOptions::default()
+            };
+            let (shown, debug) = (options.shown(), format!("{options:?}"));
+            assert!(
+                !shown.contains("sec") && !debug.contains("secret"),
+                "{shown} {debug}"
+            );
         }
     }
 

@@ -13,7 +13,7 @@ use redis::{
 use tokio::sync::Mutex;
 
 use super::Connection;
-use crate::config::{RedisMode, RedisOptions, without_password};
+use crate::config::{RedisMode, RedisOptions};
 
 /// The options can never work.
 #[derive(Debug, thiserror::Error)]
@@ -62,13 +62,9 @@ impl Target {
             RedisMode::Sentinel => Way::Sentinel(Mutex::new(sentinel(options, certificates)?)),
             RedisMode::Cluster => Way::Cluster(cluster(options, certificates, patience)?),
         };
-        let shown = match &options.url {
-            Some(url) => without_password(url),
-            None => options.nodes.join(","),
-        };
         Ok(Self {
             way,
-            shown,
+            shown: options.shown(),
             patience,
         })
     }

@@ -47,7 +47,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(3);
 /// How long an answer tries to get into a Redis that is away.
 const WRITE_WITHIN: Duration = Duration::from_secs(30);
 /// Answers that may try at once; each holds its bytes.
-const MAX_WRITING: usize = 1024;
+const MAX_WRITING: usize = 256;
 /// Letters to a gateway that has gone must not stay for ever.
 const LETTERS_LIVE_MS: u64 = 600_000;
 const MAX_LETTERS: i64 = 10_000;

@@ -9,6 +9,7 @@ mod once;
 mod results;
 mod sticky;
 mod tls;
+mod topologies;
 
 use serde_json::{Value, json};
 use sluice_e2e::cluster::Cluster;
@@ -47,7 +48,8 @@ async fn redis_available(cluster: &Cluster, expected: bool) {
                 .json()
                 .await
                 .map_err(|e| Error::because("health", e))?;
-            Ok::<_, Error>(told["redis_available"] == json!(expected))
+            let degraded = told["degraded"] == json!(!expected);
+            Ok::<_, Error>(degraded && told["redis_available"] == json!(expected))
         })
         .await
         .unwrap();

@@ -25,6 +25,7 @@ pub(super) fn ready(health: &Health) -> Response<Body> {
     // Without Redis there is nothing to tell of it.
     if let Some(available) = health.redis_available() {
         body["redis_available"] = available.into();
+        body["degraded"] = health.is_degraded().into();
     }
     response::json(status, body.to_string())
 }

@@ -31,6 +31,7 @@ async fn headers_of_a_call() {
     assert_eq!(call.version.as_deref(), Some("2"));
     assert_eq!(call.timeout_ms, Some(70));
     assert_eq!(call.trace.as_deref(), Some(TRACE));
+    assert_eq!(call.idempotency_key.as_deref(), Some("k"));
     assert_eq!(call.args, Payload::json(r#"{"a":1}"#));
     assert!(!call.idempotent_only);
     let roles = vec!["a".to_owned(), "b".to_owned()];

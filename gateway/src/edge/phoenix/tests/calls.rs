@@ -27,7 +27,7 @@ async fn a_call_is_accepted_before_it_is_answered() {
     let mut rig = Rig::joined("api:x").await;
     rig.send(json!(["1", "5", "api:x", "phoenix_gen_api", {
         "request_id": "r", "service": "s", "request_type": "f", "version": "1.2",
-        "args": {"n": 1}, "timeout_ms": 7, "trace": "t",
+        "args": {"n": 1}, "timeout_ms": 7, "trace": "t", "idempotency_key": "k",
     }]));
     rig.expect(reply("5", "ok", json!("f"))).await;
     let asked = rig.asked().await;
@@ -36,6 +36,7 @@ async fn a_call_is_accepted_before_it_is_answered() {
     assert_eq!(asked.call.args.bytes, r#"{"n":1}"#);
     assert_eq!(asked.call.timeout_ms, Some(7));
     assert_eq!(asked.call.trace.as_deref(), Some("t"));
+    assert_eq!(asked.call.idempotency_key.as_deref(), Some("k"));
     assert!(!asked.call.idempotent_only);
     rig.quiet().await;
     asked.result(r#"{"m":1.0e2}"#);
@@ -171,6 +172,24 @@ async fn an_id_in_flight_cannot_be_used_again_on_any_channel() {
     assert_eq!(rig.response().await, success("r", [false, false], json!(1)));
     rig.accepted("r").await.result("2");
     assert_eq!(rig.response().await, success("r", [false, false], json!(2)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idempotency_key_must_be_one() {
+    let mut rig = Rig::joined("api:x").await;
+    for key in [
+        String::new(),
+        "k".repeat(256),
+        "é".to_owned(),
+        "a\nb".to_owned(),
+    ] {
+        rig.send(json!(["1", null, "api:x", "phoenix_gen_api", {
+            "request_id": "r", "service": "s", "request_type": "f", "idempotency_key": key,
+        }]));
+        let refused = rig.response().await;
+        assert_eq!(refused["error_code"], "invalid_request", "{key:?}");
+        assert!(rig.try_asked().is_none(), "{key:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
