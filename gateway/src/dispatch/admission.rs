@@ -31,7 +31,7 @@ pub(super) async fn admit(context: &Context, call: &Ready) -> Result<Admitted, C
         Ok(Place::Now(slot)) => slot,
         Err(_) => return Err(full(call, limit, max_queue)),
         Ok(Place::Later(mut waiting)) => {
-            let turn = tokio::time::timeout_at(call.deadline(), waiting.turn());
+            let turn = tokio::time::timeout_at(call.first_by(), waiting.turn());
             let slot = turn.await.map_err(|_| waited_in_vain(call, limit))?;
             // The wait may have been long enough for things to go wrong.
             in_time(call)?;
@@ -48,7 +48,7 @@ pub(super) async fn admit(context: &Context, call: &Ready) -> Result<Admitted, C
 }
 
 fn in_time(call: &Ready) -> Result<(), CallError> {
-    if Instant::now() < call.deadline() {
+    if Instant::now() < call.first_by() {
         return Ok(());
     }
     let text = format!(

@@ -102,9 +102,7 @@ impl Exchange {
         loop {
             match self.step().await {
                 Ok(Some(progress)) => {
-                    if self.done {
-                        self.ended_well();
-                    }
+                    self.goes_well();
                     return Ok(progress);
                 }
                 Ok(None) => {}
@@ -113,10 +111,16 @@ impl Exchange {
         }
     }
 
-    /// The worker's part is done; what is left is to hand it over.
-    fn ended_well(&mut self) {
-        self.went_well();
-        self.admitted = Admitted::default();
+    /// A worker has done its part: with its first item in the case of a stream, which may go on
+    /// for long and must not keep a breaker waiting.
+    fn goes_well(&mut self) {
+        let first_item = self.is_stream() && self.items == 1;
+        if first_item || (self.done && self.items == 0) {
+            self.went_well();
+        }
+        if self.done {
+            self.admitted = Admitted::default();
+        }
     }
 
     /// The client took something: the time between frames starts anew.

@@ -119,7 +119,7 @@ impl Hooks {
         let Ok(question) = question(call, Phase::Permission, callback) else {
             return false;
         };
-        let deadline = hook_deadline(spec, call.deadline());
+        let deadline = hook_deadline(spec, call.first_by());
         let trace = call.call.trace.clone();
         match self.ask(callback, question, trace, deadline).await {
             Ok(answer) if is_true(&answer) => true,

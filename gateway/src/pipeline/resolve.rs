@@ -180,6 +180,11 @@ impl Resolved {
         self.started + self.time_limit()
     }
 
+    /// Until when the first thing has to be heard of it: for streams that is sooner than the end.
+    pub(super) fn first_by(&self) -> Instant {
+        self.deadline().min(self.started + self.frame_timeout())
+    }
+
     /// Whether its client allows less time than the function says it needs.
     pub(super) fn is_hurried(&self) -> bool {
         let own = crate::dispatch::timeout_of(self.spec().timeout, self.limits.timeout);

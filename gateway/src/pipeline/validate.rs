@@ -154,6 +154,12 @@ impl Ready {
         self.deadline
     }
 
+    /// Until when the first thing has to be heard of it.
+    #[must_use]
+    pub fn first_by(&self) -> Instant {
+        self.deadline.min(self.call.first_by())
+    }
+
     /// Whether it has less time than the function says it needs, because its client or the call
     /// that asks wants it so.
     #[must_use]

@@ -101,6 +101,53 @@ async fn a_probe_whose_client_goes_away_leaves_the_next_one_to_try() {
     refused(&mut rig).await;
 }
 
+/// A stream may go on for hours.
+#[tokio::test(start_paused = true)]
+async fn a_stream_heals_with_its_first_item() {
+    let mut spec = spec();
+    spec.response_type = ResponseType::Stream;
+    let mut rig = rig(spec, &[]);
+    for _ in 0..3 {
+        fails(&mut rig, 500, "").await;
+    }
+    refused(&mut rig).await;
+    tokio::time::advance(Duration::from_secs(5)).await;
+    let probe = rig.start(call("{}"));
+    let message = rig.sent().await;
+    refused(&mut rig).await;
+    rig.reply(&message, item(1));
+    let _stream = probe.await.unwrap().unwrap();
+    assert!(breakers(&rig).list().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_waits_for_its_place_no_longer_than_for_its_first_item() {
+    let mut spec = spec();
+    spec.response_type = ResponseType::Stream;
+    spec.timeout = Timeout::Millis(1000);
+    spec.max_in_flight = Some(1);
+    spec.max_queue = Some(1);
+    let mut rig = rig(spec, &[]);
+    let first = rig.start(call("{}"));
+    let message = rig.sent().await;
+    rig.reply(&message, item(1));
+    let Ok(Reply::Stream(mut answers)) = first.await.unwrap() else {
+        panic!("no stream");
+    };
+    let keep = tokio::spawn(async move { while answers.next().await.is_some() {} });
+    let second = rig.start(call("{}"));
+    for seq in 2..5 {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        rig.reply(&message, item(seq));
+    }
+    let error = second.await.unwrap().unwrap_err();
+    assert_eq!(
+        (error.code, error.executed),
+        (ErrorCode::Overloaded, Executed::No)
+    );
+    keep.abort();
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_counts_as_a_failure_and_what_does_not() {
     // (what the worker does, its client's timeout_ms, whether three of it open the breaker)

@@ -44,7 +44,7 @@ async fn ask(hooks: &Hooks, mut call: Resolved) -> Result<Hooked, CallError> {
     let question =
         question(&call, Phase::Before, callback).map_err(|why| no_question(spec, &why))?;
     let encoding = call.call.args.encoding;
-    let deadline = hook_deadline(spec, call.deadline());
+    let deadline = hook_deadline(spec, call.first_by());
     let trace = call.call.trace.clone();
     let answer = match hooks.ask(callback, question, trace, deadline).await {
         Ok(answer) => answer,
