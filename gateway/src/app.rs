@@ -1,12 +1,14 @@
 //! Wires the parts from the configuration and owns their tasks, from start to the last flush.
 
 mod dev;
+mod embedded;
 mod serve;
 mod shards;
 
 use std::net::SocketAddr;
 
 pub use self::dev::DevOptions;
+pub use self::embedded::Gateway;
 pub use self::serve::AppError;
 use crate::config::Config;
 

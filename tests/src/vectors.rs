@@ -5,6 +5,7 @@
 //! brought back into the form of the vector. Texts of messages are not compared.
 
 mod arguments;
+mod exchange;
 mod file;
 mod fun_config;
 mod moment;
@@ -12,7 +13,11 @@ mod nodes;
 mod permissions;
 mod report;
 mod request;
+mod responses;
 mod retry;
+mod stack;
+mod streaming;
+mod versions;
 
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
@@ -34,6 +39,9 @@ fn runner(file: &str) -> Option<Run> {
         "node_selection" => |v| Box::pin(nodes::run(v)),
         "permissions" => |v| Box::pin(permissions::run(v)),
         "request_decode" => |v| Box::pin(async { request::run(v) }),
+        "responses" => |v| Box::pin(responses::run(v)),
+        "streaming" => |v| Box::pin(streaming::run(v)),
+        "versions" => |v| Box::pin(versions::run(v)),
         "retry_normalize" => |v| Box::pin(retry::run(v)),
         _ => return None,
     })
