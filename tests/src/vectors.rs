@@ -11,6 +11,7 @@ mod fun_config;
 mod moment;
 mod nodes;
 mod permissions;
+mod push;
 mod report;
 mod request;
 mod responses;
@@ -38,6 +39,7 @@ fn runner(file: &str) -> Option<Run> {
         "fun_config_validation" => |v| Box::pin(async { fun_config::run(v) }),
         "node_selection" => |v| Box::pin(nodes::run(v)),
         "permissions" => |v| Box::pin(permissions::run(v)),
+        "push_config" => |v| Box::pin(push::run(v)),
         "request_decode" => |v| Box::pin(async { request::run(v) }),
         "responses" => |v| Box::pin(responses::run(v)),
         "streaming" => |v| Box::pin(streaming::run(v)),

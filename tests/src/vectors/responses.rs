@@ -67,8 +67,9 @@ async fn call(input: &Value) -> Result<Value> {
     let (given, payload) = (&input["config"], &input["payload"]);
     let mut stack = Stack::start(|config| settings(config, given)).await?;
     let taken = Arc::new(Notify::new());
-    let handler = handler(&input["handler"], Arc::clone(&taken));
     let mut function = function(given);
+    let later = function["response_type"] != "sync";
+    let handler = handler(&input["handler"], later, Arc::clone(&taken));
     let service = function["service"].as_str().unwrap_or("s").to_owned();
     function.as_object_mut().map(|f| f.remove("service"));
     stack.serve(&service, json!([function]), handler).await?;
@@ -111,8 +112,8 @@ pub(super) fn function(given: &Value) -> Value {
     function
 }
 
-/// A handler that does what its name says.
-pub(super) fn handler(what: &Value, taken: Arc<Notify>) -> Handler {
+/// A handler that does what its name says; one that is answered later is taken first.
+pub(super) fn handler(what: &Value, later: bool, taken: Arc<Notify>) -> Handler {
     let (kind, value) = (
         what[0].as_str().unwrap_or_default().to_owned(),
         what[1].clone(),
@@ -128,6 +129,10 @@ pub(super) fn handler(what: &Value, taken: Arc<Notify>) -> Handler {
             "raise" => failed(ErrorCode::Internal, "the handler panicked"),
             _ => failed(ErrorCode::WorkerError, "the handler failed"),
         };
-        Box::pin(std::future::ready(vec![frame]))
+        let accepted = later.then(|| Frame::Accepted {
+            instance: "i1".to_owned(),
+        });
+        let frames = accepted.into_iter().chain([frame]).collect();
+        Box::pin(std::future::ready(frames))
     })
 }
