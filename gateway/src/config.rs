@@ -6,6 +6,7 @@
 //! reports every mistake at once, each with its place.
 
 mod admin;
+mod breaker;
 mod dispatch;
 pub mod docs;
 mod function;
@@ -32,6 +33,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 pub use self::admin::Admin;
+pub use self::breaker::BreakerOptions;
 pub use self::dispatch::DispatchOptions;
 pub use self::function::FixedFunction;
 pub use self::gateway::Gateway;
@@ -85,6 +87,7 @@ sections! {
     registry: RegistryOptions, "`[registry]`";
     identity: IdentityOptions, "`[identity]`";
     dispatch: DispatchOptions, "`[dispatch]`";
+    breaker: BreakerOptions, "`[breaker]`";
     results: ResultOptions, "`[results]`";
     log: Log, "`[log]`";
 }

@@ -6,7 +6,10 @@
 //!                        └ stream / background drivers            └ inbox → mailbox
 //! ```
 
+pub mod breaker;
 pub mod broker;
+pub mod bulkhead;
+pub mod guards;
 pub mod inbox;
 pub mod mailbox;
 pub mod nats;
@@ -16,6 +19,7 @@ pub mod retry;
 pub mod select;
 pub(crate) use self::exchange::timeout_of;
 
+mod admission;
 mod attempt;
 mod control;
 mod driver;
@@ -36,7 +40,7 @@ use tokio_util::sync::CancellationToken;
 use self::broker::Broker;
 use self::exchange::{Exchange, Progress};
 use self::inbox::Inbox;
-use crate::config::DispatchOptions;
+use crate::config::{BreakerOptions, DispatchOptions};
 use crate::pipeline::Ready;
 use crate::registry::Registry;
 use crate::reply::{Answers, Reply};
@@ -84,6 +88,7 @@ pub(crate) struct Context {
     pub(crate) registry: Arc<Registry>,
     pub(crate) sticky: Arc<dyn StickyStore>,
     pub(crate) options: DispatchOptions,
+    pub(crate) breaker: BreakerOptions,
 }
 
 /// Dispatches calls that passed the pipeline. One for each shard.
@@ -100,6 +105,7 @@ impl Dispatcher {
         registry: Arc<Registry>,
         sticky: Arc<dyn StickyStore>,
         options: DispatchOptions,
+        breaker: BreakerOptions,
     ) -> Self {
         Self {
             context: Arc::new(Context {
@@ -107,6 +113,7 @@ impl Dispatcher {
                 registry,
                 sticky,
                 options,
+                breaker,
             }),
         }
     }
@@ -119,7 +126,8 @@ impl Dispatcher {
     pub async fn send(&self, call: Ready) -> Result<Reply, CallError> {
         let kind = call.spec().response_type;
         let encoding = call.encoding();
-        let mut exchange = Exchange::new(self.context.clone(), call);
+        let admitted = admission::admit(&self.context, &call).await?;
+        let mut exchange = Exchange::new(self.context.clone(), call, admitted);
         match (kind, exchange.next().await?) {
             (ResponseType::Sync, Progress::Result(result)) => {
                 // Where the worker answered in its own encoding the edge cannot splice it.

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! edge      bytes in: HTTP (or a socket) becomes a pipeline::Call
-//! pipeline  resolve → authorize → validate, one line a stage, one type a stage passed
+//! pipeline  resolve → before hook → authorize → validate, one line a stage, one type a stage passed
 //! dispatch  select an instance, send, watch, retry, keep the deadline
 //! reply     results and stream items go back to the edge, which prints them
 //! ```
@@ -20,6 +20,7 @@ pub mod dev;
 pub mod dispatch;
 pub mod edge;
 pub mod health;
+pub mod hooks;
 pub mod pipeline;
 pub mod registry;
 pub mod reply;

@@ -1,6 +1,7 @@
 //! The ordered stages that every call passes, from whatever edge it came.
 
 mod authorize;
+mod hooks;
 mod resolve;
 mod validate;
 
@@ -11,10 +12,13 @@ use std::time::Duration;
 use sluice_protocol::payload::Payload;
 use sluice_protocol::{CallError, ErrorCode, FunctionName, Identity, RequestId, ServiceName};
 
+use self::hooks::{After, Hooks};
+use self::resolve::Resolved;
 pub use self::validate::Ready;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::health::Health;
+use crate::hooks::Callbacks;
 use crate::registry::Registry;
 use crate::reply::Reply;
 
@@ -70,27 +74,32 @@ pub struct Pipeline {
     registry: Arc<Registry>,
     dispatcher: Dispatcher,
     limits: Limits,
+    hooks: Hooks,
     health: Arc<Health>,
 }
 
 impl Pipeline {
-    /// The stages over what the registry knows and the dispatcher reaches.
+    /// The stages over what the registry knows and the dispatcher reaches. Hooks of the names in
+    /// `callbacks` are asked there.
     #[must_use]
     pub fn new(
         registry: Arc<Registry>,
         dispatcher: Dispatcher,
         config: &Config,
         health: Arc<Health>,
+        callbacks: Arc<Callbacks>,
     ) -> Self {
         let limits = Limits {
             timeout: config.gateway.max_timeout,
             stream: config.gateway.max_stream_duration,
             suggest: config.gateway.detail_error,
         };
+        let hooks = Hooks::new(registry.clone(), dispatcher.clone(), callbacks, limits);
         Self {
             registry,
             dispatcher,
             limits,
+            hooks,
             health,
         }
     }
@@ -118,8 +127,23 @@ impl Pipeline {
         // All later stages need the function's spec.
         let call = resolve::resolve(&self.registry.snapshot(), call, self.limits)
             .map_err(|error| self.unless_deaf(error))?;
-        // Before anything is told about args: a stranger learns nothing of their rules.
-        let call = authorize::authorize(call)?;
+        let after = After::of(&self.hooks, &call);
+        let outcome = self.stages(call).await;
+        // Last, and whatever the outcome: it hears what the caller hears.
+        match after {
+            Some(after) => after.finish(outcome).await,
+            None => outcome,
+        }
+    }
+
+    async fn stages(&self, call: Resolved) -> Result<Reply, CallError> {
+        // Before anything is told about args or done for it: a stranger learns nothing, and costs
+        // no worker anything.
+        let call = authorize::admit(call)?;
+        // Before all that looks at args: it may change them.
+        let call = hooks::before(&self.hooks, call).await?;
+        // On the args that are sent, not on those that came.
+        let call = authorize::authorize(&self.hooks, call).await?;
         // Before any acknowledgement: every fault is reported while it can be.
         let call = validate::validate(call)?;
         // Takes `Ready` and nothing earlier: a stage that is left out does not compile.

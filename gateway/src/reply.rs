@@ -32,6 +32,33 @@ pub struct Answers {
     cancel: Option<DropGuard>,
     ended: bool,
     guard: Option<Box<dyn Guard>>,
+    over: Over,
+}
+
+type Listener = Box<dyn FnOnce(Option<&Answer>) + Send + Sync>;
+
+/// Who wants to hear how it ended; hears also of a reader that goes away before.
+#[derive(Default)]
+struct Over(Option<Listener>);
+
+impl Over {
+    fn tell(&mut self, answer: Option<&Answer>) {
+        if let Some(listener) = self.0.take() {
+            listener(answer);
+        }
+    }
+}
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.tell(None);
+    }
+}
+
+impl Debug for Over {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Over").field(&self.0.is_some()).finish()
+    }
 }
 
 impl Reply {
@@ -50,6 +77,26 @@ impl Reply {
     }
 }
 
+impl Reply {
+    /// The same reply; `listener` hears the final answer of what is still to come, `None` if its
+    /// reader goes away before.
+    #[must_use]
+    pub(crate) fn when_over(
+        self,
+        listener: impl FnOnce(Option<&Answer>) + Send + Sync + 'static,
+    ) -> Self {
+        let listen = |mut answers: Answers| {
+            answers.over = Over(Some(Box::new(listener)));
+            answers
+        };
+        match self {
+            Self::Accepted | Self::Result(_) => self,
+            Self::Async(answers) => Self::Async(listen(answers)),
+            Self::Stream(answers) => Self::Stream(listen(answers)),
+        }
+    }
+}
+
 /// Anything that is to be dropped with the answers.
 trait Guard: Debug + Send + Sync {}
 impl<T: Debug + Send + Sync> Guard for T {}
@@ -63,6 +110,7 @@ impl Answers {
             cancel: Some(cancel.drop_guard()),
             ended: false,
             guard: None,
+            over: Over::default(),
         }
     }
 
@@ -89,6 +137,7 @@ impl Answers {
             // Nothing is left to cancel.
             self.cancel.take().map(DropGuard::disarm);
             self.guard = None;
+            self.over.tell(Some(&answer));
         }
         Poll::Ready(Some(answer))
     }

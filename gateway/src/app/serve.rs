@@ -152,6 +152,7 @@ impl Running {
             health: health.clone(),
             capacity: Arc::new(Capacity::new(&config)),
             config: config.clone(),
+            callbacks: Arc::default(),
         };
         let shards = Shards::start(listeners, &shared).await?;
         Ok(Self {

@@ -17,6 +17,7 @@ use crate::dispatch::{Clock, Dispatcher, Link};
 use crate::edge;
 use crate::edge::capacity::Capacity;
 use crate::health::Health;
+use crate::hooks::Callbacks;
 use crate::pipeline::Pipeline;
 use crate::registry::Registry;
 use crate::results::ResultStore;
@@ -35,6 +36,7 @@ pub(super) struct Shared {
     pub(super) health: Arc<Health>,
     pub(super) capacity: Arc<Capacity>,
     pub(super) config: Arc<Config>,
+    pub(super) callbacks: Arc<Callbacks>,
 }
 
 /// For the last messages, after the drain.
@@ -156,6 +158,7 @@ fn shard(id: usize, shared: &Shared, broker: Arc<NatsBroker>) -> Arc<Shard> {
         shared.registry.clone(),
         shared.sticky.clone(),
         options,
+        shared.config.breaker.clone(),
     );
     Arc::new(Shard {
         id,
@@ -164,6 +167,7 @@ fn shard(id: usize, shared: &Shared, broker: Arc<NatsBroker>) -> Arc<Shard> {
             dispatcher,
             &shared.config,
             shared.health.clone(),
+            shared.callbacks.clone(),
         ),
         results: shared.results.clone(),
         page: shared.page.clone(),

@@ -204,7 +204,7 @@ fn each_mistake_in_a_file() {
     for (config, expected) in [
         (
             "htpp.listen = 1",
-            "sluice.toml:1: htpp: unknown section (did you mean http?); there are http, phoenix, admin, nats, gateway, registry, identity, dispatch, results, log, function",
+            "sluice.toml:1: htpp: unknown section (did you mean http?); there are http, phoenix, admin, nats, gateway, registry, identity, dispatch, breaker, results, log, function",
         ),
         (
             "listen = 1",

@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use sluice_protocol::{Frame, InstanceId};
 use tokio::time::Instant;
 
+use super::breaker::Probe;
 use super::inbox::Ticket;
 use super::mailbox::Delivery;
 use super::probe::{self, Probed};
@@ -55,6 +56,8 @@ pub(super) struct Attempt {
     /// Whether anybody replied: after that the broker does not say that nobody listens.
     heard: bool,
     load: Option<LoadGuard>,
+    /// It is the probe of its instance's breaker.
+    pub(super) probe_of_breaker: Option<Probe>,
 }
 
 /// Counts a call at its instance for as long as it lasts.
@@ -104,6 +107,7 @@ impl Attempt {
             broken_until: None,
             reconnected: false,
             heard: false,
+            probe_of_breaker: None,
         }
     }
 
@@ -277,6 +281,11 @@ impl Attempt {
         } else {
             Ok(())
         }
+    }
+
+    /// Whether the connection to the broker broke, and nothing was heard of the call since.
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.broken_until.is_some()
     }
 
     /// Who has, or may have, taken the call.

@@ -2,6 +2,7 @@
 //! frames. What it returns is well-formed and in order; everything else became an error.
 
 mod failure;
+mod outcome;
 mod send;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use sluice_protocol::{CallError, ErrorSource, Frame, InstanceId};
 use tokio::time::Instant;
 
 use super::Context;
+use super::admission::Admitted;
 use super::attempt::{Attempt, OnBreak};
 use super::control;
 use super::retry::Failure;
@@ -35,6 +37,8 @@ pub(super) enum Progress {
 pub(super) struct Exchange {
     pub(super) context: Arc<Context>,
     call: Ready,
+    /// Its place in the bulkhead and its part in the breaker, until it ends.
+    admitted: Admitted,
     call_id: String,
     attempt: Option<Attempt>,
     attempts: u32,
@@ -59,12 +63,12 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn new(context: Arc<Context>, call: Ready) -> Self {
-        let now = Instant::now();
-        let deadline = now + call.time_limit();
+    pub(super) fn new(context: Arc<Context>, call: Ready, admitted: Admitted) -> Self {
+        let deadline = call.deadline();
         let retries_left = call.spec().retry.map_or(0, |r| r.attempts);
         Self {
             context,
+            admitted,
             call_id: fresh_id(),
             attempt: None,
             attempts: 0,
@@ -75,7 +79,8 @@ impl Exchange {
             same_node: None,
             not_before: None,
             deadline,
-            waiting_since: now,
+            // Hooks and queues share the time to the first frame.
+            waiting_since: call.started(),
             accepted: false,
             items: 0,
             bytes: 0,
@@ -96,11 +101,22 @@ impl Exchange {
     pub(super) async fn next(&mut self) -> Result<Progress, CallError> {
         loop {
             match self.step().await {
-                Ok(Some(progress)) => return Ok(progress),
+                Ok(Some(progress)) => {
+                    if self.done {
+                        self.ended_well();
+                    }
+                    return Ok(progress);
+                }
                 Ok(None) => {}
                 Err(failure) => self.after(failure)?,
             }
         }
+    }
+
+    /// The worker's part is done; what is left is to hand it over.
+    fn ended_well(&mut self) {
+        self.went_well();
+        self.admitted = Admitted::default();
     }
 
     /// The client took something: the time between frames starts anew.
@@ -110,6 +126,10 @@ impl Exchange {
 
     /// Ends the call because its time is up.
     pub(super) fn overdue(&mut self) -> CallError {
+        // A stream may be as long as that.
+        if !self.is_stream() {
+            self.went_wrong(&Failure::Deadline, true);
+        }
         self.give_up("deadline");
         Failure::Deadline.into_error(self.call.spec(), self.attempts)
     }
@@ -124,8 +144,10 @@ impl Exchange {
 
     /// Ends the call with an error of the worker's making.
     pub(super) fn protocol_error(&mut self, reason: &str) -> CallError {
+        let failure = Failure::Protocol(reason.to_owned());
+        self.went_wrong(&failure, true);
         self.give_up("protocol_error");
-        Failure::Protocol(reason.to_owned()).into_error(self.call.spec(), self.attempts)
+        failure.into_error(self.call.spec(), self.attempts)
     }
 
     async fn step(&mut self) -> Result<Option<Progress>, Failure> {
@@ -267,6 +289,7 @@ impl Exchange {
             self.cancel(attempt, reason);
         }
         self.done = true;
+        self.admitted = Admitted::default();
     }
 
     fn cancel(&self, attempt: Attempt, reason: &'static str) {

@@ -18,6 +18,7 @@ use super::mailbox::Delivery;
 use super::{Clock, Dispatcher, Link};
 use crate::config::Config;
 use crate::health::Health;
+use crate::hooks::Callbacks;
 use crate::pipeline::{Call, Caller, Pipeline};
 use crate::registry::Registry;
 use crate::registry::connection::BrokerState;
@@ -101,6 +102,17 @@ pub(crate) fn call(args: &'static str) -> Call {
 
 impl Rig {
     pub(crate) fn new(spec: FunctionSpec, instances: &[&str]) -> Self {
+        Self::with(vec![spec], instances, Callbacks::default(), |_| {})
+    }
+
+    /// Several functions of one service, embedded callbacks, other options.
+    pub(crate) fn with(
+        specs: Vec<FunctionSpec>,
+        instances: &[&str],
+        callbacks: Callbacks,
+        options: impl FnOnce(&mut Config),
+    ) -> Self {
+        let service = specs[0].service.clone();
         let subjects = Subjects::default();
         let features = ["beat", "credit", "cancel"].map(str::to_owned);
         let instances: Vec<Arc<Instance>> = instances
@@ -109,7 +121,7 @@ impl Rig {
                 let id = InstanceId::new(id).unwrap();
                 Arc::new(Instance::new(
                     id,
-                    spec.service.clone(),
+                    service.clone(),
                     &subjects,
                     &features,
                     &[],
@@ -117,7 +129,7 @@ impl Rig {
             })
             .collect();
         let registry = Arc::new(Registry::default());
-        registry.publish(snapshot(spec, &instances, &subjects));
+        registry.publish(snapshot(specs, &instances, &subjects));
         let (sender, sent) = mpsc::unbounded_channel();
         let broker = Arc::new(FakeBroker {
             sent: sender,
@@ -134,11 +146,24 @@ impl Rig {
         let mut config = Config::default();
         config.dispatch.stream_items = 8;
         config.dispatch.stream_bytes = 1000;
+        options(&mut config);
         let sticky = Arc::new(MemorySticky::new(Duration::from_secs(60), 100));
-        let dispatcher = Dispatcher::new(link, registry.clone(), sticky, config.dispatch.clone());
+        let dispatcher = Dispatcher::new(
+            link,
+            registry.clone(),
+            sticky,
+            config.dispatch.clone(),
+            config.breaker.clone(),
+        );
         let health = Arc::new(Health::default());
         health.set_discovered();
-        let pipeline = Arc::new(Pipeline::new(registry, dispatcher, &config, health));
+        let pipeline = Arc::new(Pipeline::new(
+            registry,
+            dispatcher,
+            &config,
+            health,
+            Arc::new(callbacks),
+        ));
         Self {
             pipeline,
             inbox,
@@ -199,28 +224,36 @@ impl Rig {
     }
 }
 
-fn snapshot(spec: FunctionSpec, instances: &[Arc<Instance>], subjects: &Subjects) -> Snapshot {
-    let function = Function {
-        service: spec.service.clone(),
-        request_type: spec.request_type.clone(),
-        version: spec.version.clone(),
-        call_subject: subjects.call(&spec.service, spec.version.as_ref(), &spec.request_type),
-        disabled: false,
-        round_robin: Arc::default(),
-        variants: vec![Variant {
-            config_hash: "c1".to_owned(),
-            spec: Arc::new(spec.clone()),
-            instances: instances.to_vec(),
-            fixed_subject: instances.is_empty().then(|| "fixed".to_owned()),
-        }],
-    };
-    let versions = FunctionVersions {
-        versions: vec![Arc::new(function)],
-    };
-    let functions = [(spec.request_type, versions)].into();
-    Snapshot {
-        services: [(spec.service, functions)].into(),
+fn snapshot(
+    specs: Vec<FunctionSpec>,
+    instances: &[Arc<Instance>],
+    subjects: &Subjects,
+) -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    for spec in specs {
+        let function = Function {
+            service: spec.service.clone(),
+            request_type: spec.request_type.clone(),
+            version: spec.version.clone(),
+            call_subject: subjects.call(&spec.service, spec.version.as_ref(), &spec.request_type),
+            disabled: false,
+            round_robin: Arc::default(),
+            breaker: Arc::default(),
+            bulkhead: Arc::default(),
+            variants: vec![Variant {
+                config_hash: "c1".to_owned(),
+                spec: Arc::new(spec.clone()),
+                instances: instances.to_vec(),
+                fixed_subject: instances.is_empty().then(|| "fixed".to_owned()),
+            }],
+        };
+        let versions = FunctionVersions {
+            versions: vec![Arc::new(function)],
+        };
+        let functions = snapshot.services.entry(spec.service).or_default();
+        functions.insert(spec.request_type, versions);
     }
+    snapshot
 }
 
 /// A header of a message that went out.

@@ -8,6 +8,9 @@ use sluice_protocol::{CallError, ErrorCode, ErrorSource, Executed};
 pub enum Failure {
     /// Nobody listens where it was sent: it did not run.
     NoResponders,
+    /// The breakers of all who could take it are open: it was not sent. Milliseconds until one of
+    /// them lets a call try.
+    CircuitOpen(u64),
     /// The worker is full: it did not run.
     Overloaded(Box<CallError>),
     /// The function answered with an error.
@@ -75,6 +78,8 @@ pub fn next_step(failure: &Failure, chances: Chances) -> Step {
     };
     match failure {
         Failure::NoResponders | Failure::Overloaded(_) => elsewhere(retry),
+        // Selection has passed over whoever is open: there is nobody else.
+        Failure::CircuitOpen(_) => retry,
         Failure::Worker(error) if error.can_retry => retry,
         Failure::AttemptTimeout | Failure::Lost | Failure::Reconnected => {
             if chances.idempotent {
@@ -105,6 +110,7 @@ impl Failure {
                 ErrorCode::NoWorkers,
                 format!("no worker serves {function} now; it did not run"),
             ),
+            Self::CircuitOpen(wait_ms) => circuit_open(&function, wait_ms),
             Self::BrokerUnavailable => CallError::new(
                 ErrorCode::BrokerUnavailable,
                 format!("the gateway has no connection to the broker; {function} did not run"),
@@ -136,6 +142,14 @@ impl Failure {
             error
         }
     }
+}
+
+/// The refusal of a breaker: the call was not sent.
+pub(super) fn circuit_open(function: &str, wait_ms: u64) -> CallError {
+    let text = format!(
+        "{function} has failed too often of late, so it was not called; try again in {wait_ms} ms"
+    );
+    CallError::new(ErrorCode::CircuitOpen, text).with_detail("retry_after_ms", wait_ms)
 }
 
 #[cfg(test)]
@@ -175,6 +189,8 @@ mod tests {
             started: true,
         };
         for (failure, chances, step) in [
+            (Failure::CircuitOpen(1), elsewhere, Step::GiveUp),
+            (Failure::CircuitOpen(1), retries, Step::Retry),
             (Failure::NoResponders, NONE, Step::GiveUp),
             (Failure::NoResponders, elsewhere, Step::Elsewhere),
             (Failure::NoResponders, retries, Step::Retry),

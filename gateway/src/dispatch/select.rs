@@ -22,6 +22,15 @@ pub enum Target {
     Fixed(String),
 }
 
+/// Why nobody can be picked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nobody {
+    /// All have been tried, or there is none.
+    Left,
+    /// The breakers of all that are left are open; after so many milliseconds one lets a call try.
+    CircuitOpen(u64),
+}
+
 /// What selection reads of a call.
 #[derive(Debug)]
 pub struct Selection<'a> {
@@ -42,24 +51,31 @@ pub struct Selection<'a> {
 }
 
 impl Selection<'_> {
-    /// Picks the target; `None`: nobody is left.
-    pub async fn pick(&self, sticky: &dyn StickyStore) -> Option<Target> {
+    /// Picks the target.
+    ///
+    /// A random call goes by the queue group, where the broker picks, as long as no instance's
+    /// breaker has anything against it; else to one of the others, by its own subject.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn pick(&self, sticky: &dyn StickyStore) -> Result<Target, Nobody> {
         if let Some(subject) = &self.variant.fixed_subject {
-            return self
-                .tried
-                .is_empty()
-                .then(|| Target::Fixed(subject.clone()));
+            return match self.tried {
+                [] => Ok(Target::Fixed(subject.clone())),
+                _ => Err(Nobody::Left),
+            };
         }
         let mode = &self.variant.spec.choose_node_mode;
         if matches!(mode, ChooseNodeMode::Random)
             && self.tried.is_empty()
             && self.function.variants.len() == 1
+            && self.variant.instances.iter().all(|i| i.breaker.is_closed())
         {
             // The registry may lag behind the broker, so an empty list is no reason to refuse
             // here: the broker knows whether somebody listens.
-            return Some(Target::Group);
+            return Ok(Target::Group);
         }
-        let candidates = self.candidates();
+        let candidates = self.candidates()?;
         let picked = match mode {
             ChooseNodeMode::Random => random(&candidates),
             ChooseNodeMode::RoundRobin => self.round_robin(&candidates),
@@ -74,7 +90,7 @@ impl Selection<'_> {
             },
             ChooseNodeMode::LeastLoaded => least_loaded(&candidates),
         };
-        picked.map(Target::Instance)
+        picked.map(Target::Instance).ok_or(Nobody::Left)
     }
 
     /// Whether somebody is left who has not been tried.
@@ -86,20 +102,26 @@ impl Selection<'_> {
             .any(|i| !self.tried.contains(&i.id))
     }
 
-    fn candidates(&self) -> Vec<&Arc<Instance>> {
+    fn candidates(&self) -> Result<Vec<&Arc<Instance>>, Nobody> {
         let untried = || {
             self.variant
                 .instances
                 .iter()
                 .filter(|i| !self.tried.contains(&i.id))
         };
-        let available: Vec<_> = untried().filter(|i| i.is_available(self.now_ms)).collect();
-        // All are suspended: better ask one of them than refuse on a suspicion.
-        if available.is_empty() {
-            untried().collect()
-        } else {
-            available
+        let passes = |i: &&Arc<Instance>| i.breaker.refuses(self.now_ms).is_none();
+        let mut candidates: Vec<_> = untried().filter(passes).collect();
+        if candidates.is_empty() {
+            let wait = untried()
+                .filter_map(|i| i.breaker.refuses(self.now_ms))
+                .min();
+            return Err(wait.map_or(Nobody::Left, Nobody::CircuitOpen));
         }
+        // Where all are suspended: better ask one of them than refuse on a suspicion.
+        if candidates.iter().any(|i| i.is_available(self.now_ms)) {
+            candidates.retain(|i| i.is_available(self.now_ms));
+        }
+        Ok(candidates)
     }
 
     /// One turn for each call; a call that was not taken goes on to the next in line.

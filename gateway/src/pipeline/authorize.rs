@@ -1,12 +1,26 @@
-//! Stage 2: may this caller do this? Fail-closed, and the same answer for every reason.
+//! Stages 2 and 4: may this caller do this? Fail-closed, and the same answer for every reason.
+//!
+//! A rule that reads no args is checked before the before hook, so that strangers cost nothing; one
+//! that does is checked on the args that the hook leaves behind.
 
 use sluice_protocol::{CallError, ErrorCode};
 
+use super::hooks::{Hooked, Hooks};
 use super::resolve::Resolved;
+
+/// A call whose caller passed what can be decided without its args.
+#[derive(Debug)]
+pub(super) struct Admitted(Resolved);
 
 /// A call that its caller may make.
 #[derive(Debug)]
 pub(super) struct Permitted(Resolved);
+
+impl Admitted {
+    pub(super) fn into_resolved(self) -> Resolved {
+        self.0
+    }
+}
 
 impl Permitted {
     pub(super) fn into_resolved(self) -> Resolved {
@@ -14,16 +28,37 @@ impl Permitted {
     }
 }
 
-/// Checks the function's permission.
-pub(super) fn authorize(call: Resolved) -> Result<Permitted, CallError> {
+/// Checks rules that read no args.
+pub(super) fn admit(call: Resolved) -> Result<Admitted, CallError> {
     let spec = call.spec();
-    let (orders, identity) = (spec.arg_orders.as_ref(), &call.call.identity);
-    let allowed = spec
-        .check_permission
-        .permits(orders, identity, &call.call.args);
-    if allowed {
-        return Ok(Permitted(call));
+    let later = spec.permission_callback.is_some() || spec.check_permission.reads_args();
+    if later || spec.check_permission.allows(&call.call.identity, None) {
+        return Ok(Admitted(call));
     }
-    let text = format!("you may not call {}", spec.label());
-    Err(CallError::new(ErrorCode::PermissionDenied, text))
+    Err(denied(&call))
+}
+
+/// Checks the rest: the permission callback where there is one, which decides instead of any other
+/// rule, else a rule that reads an arg.
+pub(super) async fn authorize(hooks: &Hooks, call: Hooked) -> Result<Permitted, CallError> {
+    let call = call.into_resolved();
+    let spec = call.spec();
+    let allowed = match &spec.permission_callback {
+        Some(callback) => Box::pin(hooks.permits(&call, callback)).await,
+        None => {
+            let (orders, identity) = (spec.arg_orders.as_ref(), &call.call.identity);
+            let args = &call.call.args;
+            spec.check_permission.permits(orders, identity, args)
+        }
+    };
+    if allowed {
+        Ok(Permitted(call))
+    } else {
+        Err(denied(&call))
+    }
+}
+
+fn denied(call: &Resolved) -> CallError {
+    let text = format!("you may not call {}", call.spec().label());
+    CallError::new(ErrorCode::PermissionDenied, text)
 }

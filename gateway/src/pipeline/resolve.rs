@@ -7,6 +7,8 @@ use sluice_protocol::function::{FunctionSpec, ResponseType};
 use sluice_protocol::suggest::edits;
 use sluice_protocol::{CallError, ErrorCode};
 
+use tokio::time::Instant;
+
 use super::{Call, Limits};
 use crate::dispatch::select::pick_variant;
 use crate::registry::snapshot::{Function, Snapshot, Unresolved, Variant};
@@ -18,6 +20,8 @@ pub(super) struct Resolved {
     pub(super) function: Arc<Function>,
     pub(super) variant: usize,
     pub(super) limits: Limits,
+    /// When its time began: hooks, queues, attempts and back-offs all share it.
+    pub(super) started: Instant,
 }
 
 impl Resolved {
@@ -49,6 +53,32 @@ pub(super) fn resolve(
     call: Call,
     limits: Limits,
 ) -> Result<Resolved, CallError> {
+    let resolved = find(snapshot, call, limits)?;
+    let spec = resolved.spec();
+    // An internal function does not exist for clients.
+    if spec.internal {
+        return Err(unknown_function(snapshot, &resolved.call, false));
+    }
+    callable(&resolved)?;
+    Ok(resolved)
+}
+
+/// Finds the function of a hook or permission callback: internal ones too, but only sync ones.
+pub(super) fn resolve_callback(
+    snapshot: &Snapshot,
+    call: Call,
+    limits: Limits,
+) -> Result<Resolved, CallError> {
+    let resolved = find(snapshot, call, limits)?;
+    callable(&resolved)?;
+    if resolved.spec().response_type != ResponseType::Sync {
+        let text = format!("{} is no sync function", resolved.spec().label());
+        return Err(CallError::new(ErrorCode::MethodNotAllowed, text));
+    }
+    Ok(resolved)
+}
+
+fn find(snapshot: &Snapshot, call: Call, limits: Limits) -> Result<Resolved, CallError> {
     let (service, name) = (call.service.as_str(), call.request_type.as_str());
     let function = match snapshot.resolve(service, name, call.version.as_deref()) {
         Ok(function) => function.clone(),
@@ -56,17 +86,17 @@ pub(super) fn resolve(
         Err(Unresolved::Function) => return Err(unknown_function(snapshot, &call, limits.suggest)),
     };
     let variant = pick_variant(&function);
-    let resolved = Resolved {
+    Ok(Resolved {
         call,
         function,
         variant,
         limits,
-    };
+        started: Instant::now(),
+    })
+}
+
+fn callable(resolved: &Resolved) -> Result<(), CallError> {
     let spec = resolved.spec();
-    // An internal function does not exist for clients.
-    if spec.internal {
-        return Err(unknown_function(snapshot, &resolved.call, false));
-    }
     if resolved.function.disabled || spec.disabled {
         return Err(CallError::new(
             ErrorCode::FunctionDisabled,
@@ -86,7 +116,7 @@ pub(super) fn resolve(
             format!("no worker serves {} now; it did not run", spec.label()),
         ));
     }
-    Ok(resolved)
+    Ok(())
 }
 
 fn unknown_version(call: &Call, known: Vec<String>) -> CallError {
@@ -143,6 +173,17 @@ impl Resolved {
             return own.min(self.limits.stream);
         }
         self.frame_timeout()
+    }
+
+    /// When its time is up.
+    pub(super) fn deadline(&self) -> Instant {
+        self.started + self.time_limit()
+    }
+
+    /// Whether its client allows less time than the function says it needs.
+    pub(super) fn is_hurried(&self) -> bool {
+        let own = crate::dispatch::timeout_of(self.spec().timeout, self.limits.timeout);
+        self.frame_timeout() < own
     }
 
     /// How long each answer may take; the client may shorten it.

@@ -1,4 +1,4 @@
-//! Stage 3: are the args what the function takes? All faults at once; defaults filled in.
+//! Stage 5: are the args what the function takes? All faults at once; defaults filled in.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +7,8 @@ use sluice_protocol::argument::{self, CheckedArgs, Fault};
 use sluice_protocol::function::FunctionSpec;
 use sluice_protocol::payload::{Encoding, Payload};
 use sluice_protocol::{CallError, ErrorCode, Identity, RequestId};
+
+use tokio::time::Instant;
 
 use super::authorize::Permitted;
 use super::resolve::Resolved;
@@ -17,24 +19,43 @@ use crate::registry::snapshot::{Function, Snapshot, Variant};
 pub struct Ready {
     call: Resolved,
     args: Payload,
-    time_limit: Duration,
+    deadline: Instant,
     frame_timeout: Duration,
 }
 
 /// Checks the args and fills in defaults.
 pub(super) fn validate(call: Permitted) -> Result<Ready, CallError> {
-    let mut call = call.into_resolved();
+    let call = call.into_resolved();
+    let deadline = call.deadline();
+    ready(call, deadline)
+}
+
+/// Checks the args of a call to a hook or permission callback, which has to answer by `deadline`.
+/// Those have no other stages to pass.
+pub(super) fn validate_callback(call: Resolved, deadline: Instant) -> Result<Ready, CallError> {
+    let deadline = call.deadline().min(deadline);
+    ready(call, deadline)
+}
+
+/// Whether the args are one object, before anybody looks into them.
+pub(super) fn well_formed(call: &Resolved) -> Result<(), CallError> {
+    argument::check(None, call.call.args.clone())
+        .map(|_| ())
+        .map_err(|faults| invalid(call.spec(), &faults))
+}
+
+fn ready(mut call: Resolved, deadline: Instant) -> Result<Ready, CallError> {
     let args = std::mem::replace(&mut call.call.args, sluice_protocol::request::no_args());
     let types = call.spec().arg_types.as_ref();
     let args = argument::check(types, args)
         .map(CheckedArgs::into_payload)
         .map_err(|faults| invalid(call.spec(), &faults))?;
     let args = for_workers(&call, args)?;
-    let (time_limit, frame_timeout) = (call.time_limit(), call.frame_timeout());
+    let frame_timeout = call.frame_timeout();
     Ok(Ready {
         call,
         args,
-        time_limit,
+        deadline,
         frame_timeout,
     })
 }
@@ -121,10 +142,23 @@ impl Ready {
         self.call.call.trace.as_deref()
     }
 
-    /// How long the call may take in all.
+    /// When its time began.
     #[must_use]
-    pub fn time_limit(&self) -> Duration {
-        self.time_limit
+    pub fn started(&self) -> Instant {
+        self.call.started
+    }
+
+    /// When its time is up.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Whether it has less time than the function says it needs, because its client or the call
+    /// that asks wants it so.
+    #[must_use]
+    pub fn is_hurried(&self) -> bool {
+        self.call.is_hurried() || self.deadline < self.call.deadline()
     }
 
     /// How long each answer of a stream may take.

@@ -10,6 +10,8 @@ use super::configs::{Config, Configs, FunctionId, function_id};
 use super::fixed::{CONFIG_FILE, FixedFunctions};
 use super::instances::Instances;
 use super::snapshot::{Function, FunctionVersions, Instance, Variant};
+use crate::dispatch::breaker::Breaker;
+use crate::dispatch::bulkhead::Bulkhead;
 
 /// The functions of one service.
 pub(super) type Functions = HashMap<FunctionName, FunctionVersions>;
@@ -18,6 +20,8 @@ pub(super) type Functions = HashMap<FunctionName, FunctionVersions>;
 #[derive(Debug, Clone)]
 struct Slot {
     round_robin: Arc<AtomicUsize>,
+    breaker: Arc<Breaker>,
+    bulkhead: Arc<Bulkhead>,
     call_subject: String,
 }
 
@@ -67,6 +71,8 @@ impl Builder {
         for (id, variants) in variants {
             let slot = old.remove(&id).unwrap_or_else(|| Slot {
                 round_robin: Arc::default(),
+                breaker: Arc::default(),
+                bulkhead: Arc::default(),
                 call_subject: subjects.call(service, id.1.as_ref(), &id.0),
             });
             let key = (service.clone(), id.clone());
@@ -78,6 +84,8 @@ impl Builder {
                 disabled: disabled.contains(&key) || variants.iter().all(|v| v.spec.disabled),
                 variants,
                 round_robin: slot.round_robin.clone(),
+                breaker: slot.breaker.clone(),
+                bulkhead: slot.bulkhead.clone(),
             };
             let versions = functions.entry(id.0.clone()).or_default();
             versions.versions.push(Arc::new(function));

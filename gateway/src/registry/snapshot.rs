@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
+use crate::dispatch::breaker::Breaker;
+use crate::dispatch::bulkhead::Bulkhead;
 use sluice_protocol::registry::feature;
 use sluice_protocol::request::named_version;
 use sluice_protocol::{ApiVersion, Encoding, FunctionName, FunctionSpec, InstanceId, ServiceName};
@@ -40,6 +42,10 @@ pub struct Function {
     pub variants: Vec<Variant>,
     /// The counter of round_robin: strict, over all shards, kept when the snapshot changes.
     pub round_robin: Arc<AtomicUsize>,
+    /// What its calls came to, over all shards and snapshots.
+    pub breaker: Arc<Breaker>,
+    /// Its calls in flight, over all shards and snapshots.
+    pub bulkhead: Arc<Bulkhead>,
 }
 
 /// One config's form of a function, and who runs it.
@@ -88,6 +94,8 @@ pub struct Instance {
     pub suspended_until_ms: AtomicU64,
     /// How often in a row nobody responded there.
     pub no_responders: AtomicU32,
+    /// What its calls came to.
+    pub breaker: Arc<Breaker>,
 }
 
 impl Instance {
@@ -116,6 +124,7 @@ impl Instance {
             latency_us: AtomicU32::new(0),
             suspended_until_ms: AtomicU64::new(0),
             no_responders: AtomicU32::new(0),
+            breaker: Arc::default(),
         }
     }
 

@@ -23,14 +23,7 @@ pub(super) fn parse(service: &ServiceName, text: &str) -> Result<ServiceConfig, 
 
 /// The fields of a function that this gateway would pass over.
 pub(super) fn not_served(spec: &FunctionSpec) -> Vec<Reason> {
-    let fields = [
-        ("permission_callback", spec.permission_callback.is_some()),
-        ("before_execute", spec.before_execute.is_some()),
-        ("after_execute", spec.after_execute.is_some()),
-        ("routes", !spec.routes.is_empty()),
-        ("max_in_flight", spec.max_in_flight.is_some()),
-        ("max_queue", spec.max_queue.is_some()),
-    ];
+    let fields = [("routes", !spec.routes.is_empty())];
     let reason = |(field, _): (&str, bool)| Reason {
         function: spec.label(),
         field: field.to_owned(),
@@ -52,13 +45,14 @@ mod tests {
         let service = ServiceName::new("s").unwrap();
         let text = r#"{"functions": [
             {"request_type": "ok"},
-            {"request_type": "f", "before_execute": "auth.check", "max_in_flight": 3}
+            {"request_type": "g", "before_execute": "auth.check", "max_in_flight": 3},
+            {"request_type": "f", "routes": ["POST /f"]}
         ]}"#;
         let fields: Vec<String> = parse(&service, text)
             .unwrap_err()
             .into_iter()
             .map(|r| r.field)
             .collect();
-        assert_eq!(fields, ["before_execute", "max_in_flight"]);
+        assert_eq!(fields, ["routes"]);
     }
 }

@@ -20,6 +20,8 @@ impl Exchange {
             }
             other => other,
         };
+        let breaker_is_open =
+            self.admitted.probe.is_none() && !self.call.function().breaker.is_closed();
         // A broken connection is not the instance's fault: its keys stay with it.
         let tried = self.attempt.as_ref().and_then(Attempt::tried);
         if let Some(tried) = tried.filter(|_| failure != Failure::Reconnected) {
@@ -41,10 +43,12 @@ impl Exchange {
             Step::Elsewhere | Step::GiveUp => Duration::ZERO,
         };
         let not_before = Instant::now() + wait;
-        if not_before >= self.deadline {
-            // No time is left for another attempt.
+        // No time is left for another attempt, or the function has failed for so many others
+        // meanwhile that one more would only add to its load.
+        if not_before >= self.deadline || (step == Step::Retry && breaker_is_open) {
             step = Step::GiveUp;
         }
+        self.went_wrong(&failure, step == Step::GiveUp);
         tracing::debug!(
             ?failure,
             ?step,
@@ -61,6 +65,7 @@ impl Exchange {
                 self.done = true;
             }
             self.give_up("failed");
+            self.tell_if_exhausted(&failure);
             let mut error = failure.into_error(self.call.spec(), self.attempts);
             if self.may_have_run && error.executed == Executed::No {
                 error.executed = Executed::Unknown;
@@ -77,6 +82,19 @@ impl Exchange {
         self.not_before = Some(not_before);
         self.prepare(step, &failure);
         Ok(())
+    }
+
+    /// Once for each call whose retries did not help.
+    fn tell_if_exhausted(&self, failure: &Failure) {
+        if self.retries_left == 0 && self.retries_used() > 0 {
+            tracing::warn!(
+                function = self.call.spec().label(),
+                request_id = %self.call.request_id(),
+                attempts = self.attempts,
+                ?failure,
+                "all retries are exhausted"
+            );
+        }
     }
 
     fn retries_used(&self) -> u32 {

@@ -8,11 +8,12 @@ use tokio::time::Instant;
 
 use super::Exchange;
 use crate::dispatch::attempt::Attempt;
+use crate::dispatch::breaker::Probe;
 use crate::dispatch::broker::{Outgoing, PublishError};
 use crate::dispatch::control;
 use crate::dispatch::mailbox::Bounds;
 use crate::dispatch::retry::Failure;
-use crate::dispatch::select::{Selection, Target};
+use crate::dispatch::select::{Nobody, Selection, Target};
 
 /// Room for headers when a body is held against `max_payload`.
 const HEADER_ROOM: usize = 64;
@@ -25,7 +26,7 @@ impl Exchange {
         if !link.broker.state().connected {
             return Err(Failure::BrokerUnavailable);
         }
-        let target = self.select().await.ok_or(Failure::NoResponders)?;
+        let (target, probe) = self.select().await?;
         let ticket = link.inbox.open(self.bounds(), link.broker.state().epoch);
         let message = self.message(&target, ticket.subject())?;
         link.broker.publish(message).await.map_err(|e| match e {
@@ -36,12 +37,9 @@ impl Exchange {
             }
         })?;
         self.attempts += 1;
-        self.attempt = Some(Attempt::new(
-            ticket,
-            &target,
-            self.variant(),
-            Instant::now(),
-        ));
+        let mut attempt = Attempt::new(ticket, &target, self.variant(), Instant::now());
+        attempt.probe_of_breaker = probe;
+        self.attempt = Some(attempt);
         if let Target::Fixed(_) = target {
             self.start_fixed().await?;
         }
@@ -76,14 +74,30 @@ impl Exchange {
         Ok(())
     }
 
-    async fn select(&mut self) -> Option<Target> {
-        if let Some(id) = &self.same_node {
-            let instance = self.variant().instances.iter().find(|i| i.id == *id);
-            if let Some(instance) = instance {
-                return Some(Target::Instance(instance.clone()));
+    /// Whom to send it to, and the instance's probe if this attempt is that.
+    async fn select(&mut self) -> Result<(Target, Option<Probe>), Failure> {
+        let clock = self.context.link.clock;
+        let again = self.same_node.as_ref().and_then(|id| {
+            let mut instances = self.variant().instances.iter();
+            instances.find(|i| i.id == *id).cloned()
+        });
+        if let Some(instance) = again
+            && let Ok(pass) = instance.breaker.admit(clock)
+        {
+            return Ok((Target::Instance(instance), pass.into_probe()));
+        }
+        // Another call may become the probe between the choice and the admission; then that
+        // instance is none to choose any more.
+        for _ in 0..=self.variant().instances.len() {
+            let target = self.selection().pick(&*self.context.sticky).await?;
+            let Target::Instance(instance) = &target else {
+                return Ok((target, None));
+            };
+            if let Ok(pass) = instance.breaker.admit(clock) {
+                return Ok((target, pass.into_probe()));
             }
         }
-        self.selection().pick(&*self.context.sticky).await
+        Err(Failure::NoResponders)
     }
 
     pub(super) fn selection(&self) -> Selection<'_> {
@@ -177,6 +191,15 @@ impl Exchange {
         let holder = self.attempt.as_ref().and_then(|a| a.holder.as_ref());
         if let Some(holder) = holder.filter(|h| h.credit) {
             control::grant(&self.context.link, holder, &self.call_id, self.credit()).await;
+        }
+    }
+}
+
+impl From<Nobody> for Failure {
+    fn from(nobody: Nobody) -> Self {
+        match nobody {
+            Nobody::Left => Self::NoResponders,
+            Nobody::CircuitOpen(wait_ms) => Self::CircuitOpen(wait_ms),
         }
     }
 }

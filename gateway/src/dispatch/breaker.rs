@@ -1,0 +1,246 @@
+//! A circuit breaker: one atomic word, so that a healthy call costs one load.
+//!
+//! ```text
+//! closed ── failures ≥ n and ≥ p % of the outcomes, in the window ──► open
+//!    ▲                                                                 │ open time is over
+//!    └──── the probe succeeds ──── half-open: one probe ◄──────────────┘
+//!                                     └──── it fails ────► open
+//! ```
+//!
+//! Successes are counted only once there has been a failure: a breaker that knows no failure is
+//! the word 0, and stays it.
+
+mod word;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use self::word::{State, decode, encode};
+use super::Clock;
+use crate::config::BreakerOptions;
+
+/// What a caller is told to wait while another call's probe is out: nobody knows how long it takes.
+const PROBE_HINT_MS: u64 = 500;
+
+/// One breaker. Times are milliseconds of the gateway's [`Clock`].
+#[derive(Debug, Default)]
+pub struct Breaker(AtomicU64);
+
+/// A breaker's state, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BreakerState {
+    /// Calls pass.
+    Closed,
+    /// Calls are refused.
+    Open,
+    /// One call tries whether it is well again; the others are refused.
+    HalfOpen,
+}
+
+impl BreakerState {
+    /// Its name, for listings.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half_open",
+        }
+    }
+}
+
+/// How a call passes a breaker.
+#[derive(Debug)]
+pub(crate) enum Pass {
+    /// It is closed.
+    Free,
+    /// It is half-open, and this call is its probe.
+    Probe(Probe),
+}
+
+impl Pass {
+    pub(crate) fn into_probe(self) -> Option<Probe> {
+        match self {
+            Self::Free => None,
+            Self::Probe(probe) => Some(probe),
+        }
+    }
+}
+
+/// The one call that tries whether things are well again. Dropped without an outcome, the next
+/// call is the probe.
+#[derive(Debug)]
+pub(crate) struct Probe {
+    breaker: Arc<Breaker>,
+    word: u64,
+    clock: Clock,
+    settled: bool,
+}
+
+impl Breaker {
+    /// Lets a call pass, or says after how many milliseconds to come back.
+    pub(crate) fn admit(self: &Arc<Self>, clock: Clock) -> Result<Pass, u64> {
+        let mut word = self.0.load(Ordering::Relaxed);
+        loop {
+            let now = match decode(word) {
+                State::Closed { .. } => return Ok(Pass::Free),
+                State::HalfOpen { .. } => return Err(PROBE_HINT_MS),
+                State::Open { until } => match until.saturating_sub(clock.now_ms()) {
+                    0 => clock.now_ms(),
+                    wait => return Err(wait),
+                },
+            };
+            let half_open = encode(State::HalfOpen { since: now });
+            match self.swap(word, half_open) {
+                Ok(()) => {
+                    return Ok(Pass::Probe(Probe {
+                        breaker: self.clone(),
+                        word: half_open,
+                        clock,
+                        settled: false,
+                    }));
+                }
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// Whether nothing at all stands against a call.
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(decode(self.0.load(Ordering::Relaxed)), State::Closed { .. })
+    }
+
+    /// How long a call would be refused, in milliseconds; `None`: it would pass, if only as probe.
+    pub(crate) fn refuses(&self, now_ms: u64) -> Option<u64> {
+        match decode(self.0.load(Ordering::Relaxed)) {
+            State::Closed { .. } => None,
+            State::HalfOpen { .. } => Some(PROBE_HINT_MS),
+            State::Open { until } => Some(until.saturating_sub(now_ms)).filter(|wait| *wait > 0),
+        }
+    }
+
+    /// Takes the outcome of a call that was no probe; returns whether it opened the breaker.
+    /// Nothing that comes late changes one that is not closed.
+    pub(crate) fn record(&self, ok: bool, clock: Clock, options: &BreakerOptions) -> bool {
+        let mut word = self.0.load(Ordering::Relaxed);
+        // The common path: it is well, and nothing is held against it.
+        if (ok && word == 0) || options.failures == 0 {
+            return false;
+        }
+        let now = clock.now_ms();
+        loop {
+            let State::Closed {
+                failures,
+                total,
+                since,
+            } = decode(word)
+            else {
+                return false;
+            };
+            let next = if now.saturating_sub(since) > millis(options.window) || failures == 0 {
+                after(0, 0, now, ok, options)
+            } else {
+                let (failures, total) = word::room(failures, total);
+                after(failures, total, since, ok, options)
+            };
+            let next = match next {
+                Some(state) => state,
+                None => State::Open {
+                    until: now + millis(options.open),
+                },
+            };
+            match self.swap(word, encode(next)) {
+                Ok(()) => return matches!(next, State::Open { .. }),
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// Closes it and forgets every failure.
+    pub fn reset(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
+    /// Its state, the failures that count now, and for how many milliseconds it refuses calls.
+    #[must_use]
+    pub fn look(&self, now_ms: u64, options: &BreakerOptions) -> (BreakerState, u64, u64) {
+        match decode(self.0.load(Ordering::Relaxed)) {
+            State::Closed {
+                failures, since, ..
+            } => {
+                let count = now_ms.saturating_sub(since) <= millis(options.window);
+                (BreakerState::Closed, if count { failures } else { 0 }, 0)
+            }
+            State::Open { until } => (BreakerState::Open, 0, until.saturating_sub(now_ms)),
+            State::HalfOpen { .. } => (BreakerState::HalfOpen, 0, PROBE_HINT_MS),
+        }
+    }
+
+    fn swap(&self, from: u64, to: u64) -> Result<(), u64> {
+        self.0
+            .compare_exchange_weak(from, to, Ordering::Relaxed, Ordering::Relaxed)
+            .map(|_| ())
+    }
+}
+
+/// The counts with one more outcome; `None`: that was too much.
+fn after(
+    failures: u64,
+    total: u64,
+    since: u64,
+    ok: bool,
+    options: &BreakerOptions,
+) -> Option<State> {
+    let (failures, total) = (failures + u64::from(!ok), total + 1);
+    let too_much =
+        !ok && failures >= options.failures && failures * 100 >= total * options.failure_percent;
+    let state = match failures {
+        0 => State::CLEAN,
+        _ => State::Closed {
+            failures,
+            total,
+            since,
+        },
+    };
+    (!too_much).then_some(state)
+}
+
+impl Probe {
+    /// Closes the breaker, or opens it again.
+    pub(crate) fn settle(mut self, ok: bool, options: &BreakerOptions) {
+        let next = if ok {
+            State::CLEAN
+        } else {
+            let until = self.clock.now_ms() + millis(options.open);
+            State::Open { until }
+        };
+        self.leave(next);
+    }
+
+    fn leave(&mut self, next: State) {
+        if !std::mem::replace(&mut self.settled, true) {
+            // Where an operator has reset the breaker meanwhile, that stands.
+            let _ = self.breaker.0.compare_exchange(
+                self.word,
+                encode(next),
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
+        }
+    }
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        let until = self.clock.now_ms();
+        self.leave(State::Open { until });
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! What the end of an attempt, and of a call, says to the breakers.
+//!
+//! An instance's breaker hears of each attempt that it held; a function's of each call's last.
+
+use rand::seq::IndexedRandom;
+use tokio::time::Instant;
+
+use super::Exchange;
+use crate::dispatch::breaker::Breaker;
+use crate::dispatch::retry::Failure;
+use crate::dispatch::timeout_of;
+
+impl Exchange {
+    /// The worker answered as it should.
+    pub(super) fn went_well(&mut self) {
+        self.instance_outcome(true);
+        self.function_outcome(true);
+    }
+
+    /// An attempt failed; `last`: and the call with it.
+    pub(super) fn went_wrong(&mut self, failure: &Failure, last: bool) {
+        let Some(ok) = self.verdict(failure) else {
+            return;
+        };
+        self.instance_outcome(ok);
+        if last {
+            self.function_outcome(ok);
+        }
+    }
+
+    /// Whether a failure tells that the worker is well, or that it is not; `None`: neither.
+    fn verdict(&self, failure: &Failure) -> Option<bool> {
+        match failure {
+            // What a function refuses on purpose is an answer like any other.
+            Failure::Worker(error) => Some(error.http_status() < 500),
+            Failure::AttemptTimeout | Failure::Protocol(_) => Some(false),
+            Failure::Deadline => self.had_its_time().then_some(false),
+            // The broker's fault is not the worker's.
+            Failure::Lost | Failure::StreamLost(_) => (!self.is_cut_off()).then_some(false),
+            Failure::NoResponders
+            | Failure::CircuitOpen(_)
+            | Failure::Overloaded(_)
+            | Failure::Reconnected
+            | Failure::BrokerUnavailable
+            | Failure::Unsendable(_) => None,
+        }
+    }
+
+    /// Whether the worker had about the time that its function says it needs: clients may ask for
+    /// less, and hooks use some up, and neither shall open a breaker for everybody.
+    fn had_its_time(&self) -> bool {
+        let Some(attempt) = self.attempt.as_ref().filter(|_| !self.call.is_hurried()) else {
+            return false;
+        };
+        let own = timeout_of(self.call.spec().timeout, self.call.frame_timeout());
+        self.is_stream() || Instant::now() - attempt.started >= own / 2
+    }
+
+    fn is_cut_off(&self) -> bool {
+        let attempt = self.attempt.as_ref();
+        !self.context.link.broker.state().connected
+            || attempt.is_some_and(super::Attempt::is_cut_off)
+    }
+
+    fn function_outcome(&mut self, ok: bool) {
+        let options = &self.context.breaker;
+        if let Some(probe) = self.admitted.probe.take() {
+            probe.settle(ok, options);
+            return;
+        }
+        let clock = self.context.link.clock;
+        if self.call.function().breaker.record(ok, clock, options) {
+            let function = self.call.spec().label();
+            tracing::warn!(function, "circuit opened: the function fails too often");
+        }
+    }
+
+    fn instance_outcome(&mut self, ok: bool) {
+        let options = &self.context.breaker;
+        let Some(attempt) = self.attempt.as_mut() else {
+            return;
+        };
+        if let Some(probe) = attempt.probe_of_breaker.take() {
+            probe.settle(ok, options);
+            return;
+        }
+        let instance = match &attempt.holder {
+            Some(holder) => Some(holder),
+            // The broker picked, and a plain result does not say who gave it. Each instance gets
+            // the same share of them, so a success drawn by lot counts right on the average.
+            None if ok => self.call.variant().instances.choose(&mut rand::rng()),
+            None => None,
+        };
+        let record = |breaker: &Breaker| breaker.record(ok, self.context.link.clock, options);
+        if let Some(instance) = instance.filter(|i| record(&i.breaker)) {
+            tracing::warn!(
+                service = %instance.service,
+                instance = %instance.id,
+                "circuit opened: the instance fails too often"
+            );
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What a hook or a permission callback is told.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use sluice_protocol::{ApiVersion, FunctionName, Identity, Payload, RequestId, ServiceName};
+
+/// When it is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// A permission callback: may this caller do this?
+    Permission,
+    /// A before hook: may the call go on, and with what args?
+    Before,
+    /// An after hook: what came of it.
+    After,
+}
+
+impl Phase {
+    /// Its name on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Permission => "permission",
+            Self::Before => "before",
+            Self::After => "after",
+        }
+    }
+}
+
+/// A question about a call.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// When it is asked.
+    pub phase: Phase,
+    /// The client's id of the request.
+    pub request_id: RequestId,
+    /// The service that is called.
+    pub service: ServiceName,
+    /// The function that is called.
+    pub request_type: FunctionName,
+    /// The version that serves the call, whatever the client wrote.
+    pub version: Option<ApiVersion>,
+    /// The caller.
+    pub identity: Identity,
+    /// The args as JSON: one object, checked.
+    pub args: Payload,
+    /// After hooks: the envelope that the client gets, as JSON.
+    pub response: Option<Bytes>,
+    /// What the function's registration says for its hook.
+    pub extra: Option<Value>,
+}
+
+impl Question {
+    /// The question as args of a call: `{phase, request, response?, extra?}`.
+    #[must_use]
+    pub fn to_args(&self) -> Payload {
+        let request = json!({
+            "request_id": self.request_id.as_str(),
+            "service": self.service.as_str(),
+            "request_type": self.request_type.as_str(),
+            "version": self.version.as_ref().map(ApiVersion::as_str),
+            "user_id": self.identity.user_id,
+            "device_id": self.identity.device_id,
+            "user_roles": self.identity.roles,
+        });
+        let request = request.to_string();
+        let mut out = Vec::with_capacity(request.len() + self.args.bytes.len() + 256);
+        out.extend_from_slice(b"{\"phase\":\"");
+        out.extend_from_slice(self.phase.as_str().as_bytes());
+        out.extend_from_slice(b"\",\"request\":");
+        // The args are spliced in before the closing brace: digit for digit, as they came.
+        out.extend_from_slice(&request.as_bytes()[..request.len() - 1]);
+        out.extend_from_slice(b",\"args\":");
+        out.extend_from_slice(&self.args.bytes);
+        out.push(b'}');
+        if let Some(response) = &self.response {
+            out.extend_from_slice(b",\"response\":");
+            out.extend_from_slice(response);
+        }
+        if let Some(extra) = &self.extra {
+            out.extend_from_slice(b",\"extra\":");
+            out.extend_from_slice(extra.to_string().as_bytes());
+        }
+        out.push(b'}');
+        Payload::json(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_is_told_digit_for_digit() {
+        let question = Question {
+            phase: Phase::Before,
+            request_id: RequestId::new("r\"1").unwrap(),
+            service: ServiceName::new("s").unwrap(),
+            request_type: FunctionName::new("f").unwrap(),
+            version: None,
+            identity: Identity {
+                user_id: Some("u1".to_owned()),
+                device_id: None,
+                roles: vec!["admin".to_owned()],
+            },
+            args: Payload::json(r#"{"n": 1.000000000000000000001}"#),
+            response: Some(Bytes::from_static(b"{\"success\":true}")),
+            extra: Some(json!({"limit": 3})),
+        };
+        let args = question.to_args();
+        let text = std::str::from_utf8(&args.bytes).unwrap();
+        assert!(text.contains("1.000000000000000000001"), "{text}");
+        let value: Value = serde_json::from_str(text).unwrap();
+        assert_eq!(value["phase"], "before");
+        assert_eq!(value["request"]["request_id"], "r\"1");
+        assert_eq!(value["request"]["user_roles"], json!(["admin"]));
+        assert_eq!(value["request"]["version"], Value::Null);
+        assert_eq!(value["response"]["success"], true);
+        assert_eq!(value["extra"]["limit"], 3);
+    }
+}

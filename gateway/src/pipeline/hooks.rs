@@ -1,0 +1,167 @@
+//! Asks hooks and permission callbacks, on behalf of the stages that need their answers.
+//!
+//! Such a call goes to dispatch by a way of its own: no permission, no hook and no limit applies
+//! to it, so that a hook whose function names hooks cannot go round for ever.
+
+mod after;
+mod answer;
+mod before;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use sluice_protocol::function::{Callback, FunctionSpec};
+use sluice_protocol::payload::{Encoding, Payload};
+use sluice_protocol::{CallError, ErrorCode, Executed};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+pub(super) use self::after::After;
+use self::answer::is_true;
+pub(super) use self::before::{Hooked, before};
+use super::resolve::Resolved;
+use super::{Call, Caller, Limits, resolve, validate};
+use crate::dispatch::Dispatcher;
+use crate::hooks::{Callbacks, Phase, Question};
+use crate::registry::Registry;
+use crate::reply::Reply;
+
+/// Most after hooks of one shard that run behind the back of their callers.
+const BACKGROUND: usize = 1024;
+
+/// What is needed to ask. Cloning shares it.
+#[derive(Debug, Clone)]
+pub(super) struct Hooks(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    registry: Arc<Registry>,
+    dispatcher: Dispatcher,
+    callbacks: Arc<Callbacks>,
+    limits: Limits,
+    background: Arc<Semaphore>,
+}
+
+impl Hooks {
+    pub(super) fn new(
+        registry: Arc<Registry>,
+        dispatcher: Dispatcher,
+        callbacks: Arc<Callbacks>,
+        limits: Limits,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            registry,
+            dispatcher,
+            callbacks,
+            limits,
+            background: Arc::new(Semaphore::new(BACKGROUND)),
+        }))
+    }
+
+    /// Asks `whom`, until `deadline` at the latest. The answer is JSON.
+    async fn ask(
+        &self,
+        whom: &Callback,
+        question: Question,
+        trace: Option<String>,
+        deadline: Instant,
+    ) -> Result<Payload, CallError> {
+        let embedded = self.0.callbacks.get(&whom.service, &whom.request_type);
+        let Some(callback) = embedded else {
+            return self.ask_worker(whom, question, trace, deadline).await;
+        };
+        // A panic of foreign code is its own: the question stays unanswered.
+        let answer = AssertUnwindSafe(async { callback.ask(question).await }).catch_unwind();
+        match tokio::time::timeout_at(deadline, answer).await {
+            Ok(Ok(answer)) => answer.map(|value| Payload::json(value.to_string())),
+            Ok(Err(_)) => Err(failed(ErrorCode::Internal, "it panicked")),
+            Err(_) => Err(failed(ErrorCode::Timeout, "it did not answer in time")),
+        }
+    }
+
+    async fn ask_worker(
+        &self,
+        whom: &Callback,
+        question: Question,
+        trace: Option<String>,
+        deadline: Instant,
+    ) -> Result<Payload, CallError> {
+        let call = Call {
+            args: question.to_args(),
+            request_id: question.request_id,
+            service: whom.service.clone(),
+            request_type: whom.request_type.clone(),
+            version: None,
+            identity: question.identity,
+            trace,
+            timeout_ms: None,
+            idempotent_only: false,
+            idempotency_key: None,
+            caller: Caller::default(),
+        };
+        let inner = &self.0;
+        let snapshot = inner.registry.snapshot();
+        let call = resolve::resolve_callback(&snapshot, call, inner.limits)?;
+        let call = validate::validate_callback(call, deadline)?;
+        match inner.dispatcher.send(call).await? {
+            Reply::Result(answer) => Ok(answer),
+            Reply::Accepted | Reply::Async(_) | Reply::Stream(_) => {
+                Err(failed(ErrorCode::Internal, "it is no sync function"))
+            }
+        }
+    }
+
+    /// Asks the permission callback of a call. Whatever is not exactly `true` is no.
+    pub(super) async fn permits(&self, call: &Resolved, callback: &Callback) -> bool {
+        let spec = call.spec();
+        let Some(question) = question(call, Phase::Permission, callback) else {
+            return false;
+        };
+        let deadline = hook_deadline(spec, call.deadline());
+        let trace = call.call.trace.clone();
+        match self.ask(callback, question, trace, deadline).await {
+            Ok(answer) if is_true(&answer) => true,
+            Ok(_) => {
+                tracing::debug!(function = spec.label(), callback = %name(callback), "permission callback denied");
+                false
+            }
+            Err(error) => {
+                tracing::warn!(function = spec.label(), callback = %name(callback), %error, "permission callback failed: denied");
+                false
+            }
+        }
+    }
+}
+
+/// The question about a call; `None`: its args have no JSON form, or are no args.
+fn question(call: &Resolved, phase: Phase, callback: &Callback) -> Option<Question> {
+    let args = call.call.args.transcode(Encoding::Json).ok()?;
+    // They are spliced into the question, so they must be one object and nothing behind it.
+    let args = sluice_protocol::argument::check(None, args).ok()?;
+    Some(Question {
+        phase,
+        request_id: call.call.request_id.clone(),
+        service: call.function.service.clone(),
+        request_type: call.function.request_type.clone(),
+        version: call.function.version.clone(),
+        identity: call.call.identity.clone(),
+        args: args.into_payload(),
+        response: None,
+        extra: callback.extra.clone(),
+    })
+}
+
+/// Until when a hook may take: its own time, but never longer than its call has.
+fn hook_deadline(spec: &FunctionSpec, deadline: Instant) -> Instant {
+    deadline.min(Instant::now() + Duration::from_millis(spec.hook_timeout_ms))
+}
+
+fn name(callback: &Callback) -> String {
+    format!("{}.{}", callback.service, callback.request_type)
+}
+
+fn failed(code: ErrorCode, why: &str) -> CallError {
+    CallError::new(code, why).with_executed(Executed::Unknown, false)
+}

@@ -1,0 +1,152 @@
+//! Last stage: the after hook hears what came of a call, and may change a sync call's result.
+//!
+//! Where nothing can be changed any more (errors, async calls, streams), it is asked behind the
+//! caller's back: nobody waits for it.
+
+use std::sync::Arc;
+
+use sluice_protocol::function::{Callback, FunctionSpec};
+use sluice_protocol::payload::Payload;
+use sluice_protocol::response::{Answer, Response};
+use sluice_protocol::{CallError, ErrorCode};
+use tokio::time::Instant;
+
+use super::answer::{AfterAnswer, read_after};
+use super::{Hooks, hook_deadline, name, question};
+use crate::hooks::{Phase, Question};
+use crate::pipeline::resolve::Resolved;
+use crate::reply::Reply;
+
+/// An after hook that waits for the outcome of its call.
+#[derive(Debug)]
+pub(in crate::pipeline) struct After {
+    hooks: Hooks,
+    spec: Arc<FunctionSpec>,
+    callback: Callback,
+    question: Question,
+    trace: Option<String>,
+    deadline: Instant,
+}
+
+impl After {
+    /// The after hook of a call, where its function has one.
+    pub(in crate::pipeline) fn of(hooks: &Hooks, call: &Resolved) -> Option<Box<Self>> {
+        let callback = call.spec().after_execute.as_ref()?;
+        // Args that are none are refused later; there is nothing to tell a hook of them.
+        let question = question(call, Phase::After, callback)?;
+        Some(Box::new(Self {
+            hooks: hooks.clone(),
+            spec: call.variant().spec.clone(),
+            callback: callback.clone(),
+            question,
+            trace: call.call.trace.clone(),
+            deadline: call.deadline(),
+        }))
+    }
+
+    /// Tells the outcome. The result of a sync call may come back changed.
+    pub(in crate::pipeline) async fn finish(
+        self: Box<Self>,
+        outcome: Result<Reply, CallError>,
+    ) -> Result<Reply, CallError> {
+        match outcome {
+            Ok(Reply::Result(result)) => Ok(Reply::Result(self.change(result).await)),
+            Ok(Reply::Accepted) => {
+                self.tell(&Answer::AsyncAck);
+                Ok(Reply::Accepted)
+            }
+            Ok(reply) => Ok(reply.when_over(move |answer| match answer {
+                Some(answer) => self.tell(answer),
+                None => self.tell(&cancelled().into()),
+            })),
+            Err(error) => {
+                self.tell(&error.clone().into());
+                Err(error)
+            }
+        }
+    }
+
+    async fn change(mut self: Box<Self>, result: Payload) -> Payload {
+        let encoding = result.encoding;
+        let answer = Answer::Result(result.clone());
+        if !self.set_response(&answer) {
+            return result;
+        }
+        let deadline = hook_deadline(&self.spec, self.deadline);
+        match self.ask(deadline).await {
+            Some(AfterAnswer::Result(changed)) => match changed.transcode(encoding) {
+                Ok(changed) => changed,
+                Err(_) => result,
+            },
+            Some(AfterAnswer::Keep) | None => result,
+        }
+    }
+
+    /// Asks in the background: the answer changes nothing.
+    fn tell(mut self: Box<Self>, answer: &Answer) {
+        let Ok(permit) = self.hooks.0.background.clone().try_acquire_owned() else {
+            tracing::warn!(
+                function = self.spec.label(),
+                "too many after hooks run: one was left out"
+            );
+            return;
+        };
+        // Answers may be dropped where no runtime is left.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        if !self.set_response(answer) {
+            return;
+        }
+        runtime.spawn(async move {
+            let _permit = permit;
+            let own_time = std::time::Duration::from_millis(self.spec.hook_timeout_ms);
+            self.ask(Instant::now() + own_time).await;
+        });
+    }
+
+    /// Puts the envelope that the client gets into the question.
+    fn set_response(&mut self, answer: &Answer) -> bool {
+        let response = Response {
+            request_id: self.question.request_id.as_str(),
+            answer,
+        };
+        let mut out = Vec::with_capacity(response.size_hint());
+        if let Err(error) = response.write_json(&mut out) {
+            tracing::warn!(function = self.spec.label(), %error, "the after hook takes JSON: left out");
+            return false;
+        }
+        self.question.response = Some(out.into());
+        true
+    }
+
+    /// `None`: it failed or answered what is no answer, so all stays as it is.
+    async fn ask(self: Box<Self>, deadline: Instant) -> Option<AfterAnswer> {
+        let Self {
+            hooks,
+            spec,
+            callback,
+            question,
+            trace,
+            ..
+        } = *self;
+        let what = match hooks.ask(&callback, question, trace, deadline).await {
+            Ok(answer) => match read_after(&answer) {
+                Some(answer) => return Some(answer),
+                None => "it answered something that is no answer".to_owned(),
+            },
+            Err(error) => error.to_string(),
+        };
+        tracing::warn!(
+            function = spec.label(),
+            hook = %name(&callback),
+            reason = what,
+            "after hook failed: the response stays as it is"
+        );
+        None
+    }
+}
+
+fn cancelled() -> CallError {
+    CallError::new(ErrorCode::Cancelled, "the caller gave the call up")
+}

@@ -1,0 +1,117 @@
+//! Stage 3: the before hook. It may change the args or refuse, and nothing else.
+
+use sluice_protocol::function::FunctionSpec;
+use sluice_protocol::{CallError, ErrorCode};
+
+use super::answer::{Before, read_before};
+use super::{Hooks, hook_deadline, name, question};
+use crate::hooks::Phase;
+use crate::pipeline::authorize::Admitted;
+use crate::pipeline::resolve::Resolved;
+use crate::pipeline::validate;
+
+/// A call that its before hook, if it has one, lets go on.
+#[derive(Debug)]
+pub(in crate::pipeline) struct Hooked(Resolved);
+
+impl Hooked {
+    pub(in crate::pipeline) fn into_resolved(self) -> Resolved {
+        self.0
+    }
+}
+
+/// Asks the before hook, where the function has one.
+pub(in crate::pipeline) async fn before(
+    hooks: &Hooks,
+    call: Admitted,
+) -> Result<Hooked, CallError> {
+    let call = call.into_resolved();
+    if call.spec().before_execute.is_none() {
+        return Ok(Hooked(call));
+    }
+    // Boxed: calls without a hook do not carry its state around.
+    Box::pin(ask(hooks, call)).await
+}
+
+async fn ask(hooks: &Hooks, mut call: Resolved) -> Result<Hooked, CallError> {
+    // What is no object could say anything once it stands inside of the question.
+    validate::well_formed(&call)?;
+    let spec = call.spec();
+    let Some(callback) = &spec.before_execute else {
+        return Ok(Hooked(call));
+    };
+    let Some(question) = question(&call, Phase::Before, callback) else {
+        return Err(no_json(spec));
+    };
+    let encoding = call.call.args.encoding;
+    let deadline = hook_deadline(spec, call.deadline());
+    let trace = call.call.trace.clone();
+    let answer = match hooks.ask(callback, question, trace, deadline).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            tracing::info!(function = spec.label(), hook = %name(callback), %error, "before hook refused or failed");
+            return Err(refused(spec, error));
+        }
+    };
+    match read_before(&answer) {
+        Some(Before::Allow) => Ok(Hooked(call)),
+        Some(Before::Args(args)) => {
+            let args = args.transcode(encoding).map_err(|_| odd(spec))?;
+            call.call.args = args;
+            Ok(Hooked(call))
+        }
+        None => {
+            tracing::warn!(function = spec.label(), hook = %name(callback), "before hook answered something that is no answer: refused");
+            Err(odd(spec))
+        }
+    }
+}
+
+fn odd(spec: &FunctionSpec) -> CallError {
+    let text = format!(
+        "the before hook of {} did not allow the call; it did not run",
+        spec.label()
+    );
+    CallError::new(ErrorCode::HookRejected, text)
+}
+
+fn no_json(spec: &FunctionSpec) -> CallError {
+    let text = format!(
+        "the args of {} cannot be said in JSON, which its before hook takes; it did not run",
+        spec.label()
+    );
+    CallError::new(ErrorCode::HookRejected, text)
+}
+
+/// What the hook said is told; why it could not be asked is nobody's business but the log's.
+fn refused(spec: &FunctionSpec, error: CallError) -> CallError {
+    let function = spec.label();
+    if !is_its_own(&error) {
+        let text = format!("the before hook of {function} could not be asked, so it did not run");
+        let mut rejected = CallError::new(ErrorCode::HookRejected, text);
+        rejected.can_retry = error.code.is_transient();
+        return rejected;
+    }
+    let text = format!("the before hook of {function} refused: {}", error.message);
+    let mut rejected = CallError::new(ErrorCode::HookRejected, text)
+        .with_detail("reason", error.code_text().to_owned());
+    if let Some(details) = error.details {
+        rejected = rejected.with_detail("hook", *details);
+    }
+    rejected.can_retry = error.can_retry;
+    rejected
+}
+
+/// Whether the hook's function itself said so: of errors that gateways and SDKs make, too, only
+/// those that nobody else makes of a callback.
+fn is_its_own(error: &CallError) -> bool {
+    let own = [
+        ErrorCode::WorkerError,
+        ErrorCode::HookRejected,
+        ErrorCode::PermissionDenied,
+        ErrorCode::Unauthenticated,
+        ErrorCode::RateLimited,
+        ErrorCode::InvalidRequest,
+    ];
+    error.custom_code.is_some() || own.contains(&error.code)
+}
