@@ -14,11 +14,14 @@ mod gateway;
 mod http;
 mod identity;
 mod kind;
+mod limit;
+mod limits;
 mod log;
 mod mistake;
 mod nats;
 mod phoenix;
 mod reader;
+mod redis;
 mod registry;
 mod results;
 mod rules;
@@ -39,10 +42,12 @@ pub use self::function::FixedFunction;
 pub use self::gateway::Gateway;
 pub use self::http::Http;
 pub use self::identity::IdentityOptions;
+pub use self::limits::{KeyLayout, LimitOptions, OnFailure};
 pub use self::log::Log;
 pub use self::mistake::{Invalid, Mistake, Origin};
 pub use self::nats::{Nats, without_password};
 pub use self::phoenix::PhoenixOptions;
+pub use self::redis::{RedisMode, RedisOptions};
 pub use self::registry::RegistryOptions;
 pub use self::results::ResultOptions;
 pub use self::source::Environment;
@@ -60,6 +65,8 @@ macro_rules! sections {
             $( #[doc = $doc] pub $field: $section, )+
             /// `[[function]]`: fixed functions, served by plain NATS responders.
             pub functions: Vec<FixedFunction>,
+            /// `[[limit]]`: rate limits.
+            pub limit: Vec<crate::limiter::Limit>,
         }
 
         impl Config {
@@ -67,6 +74,7 @@ macro_rules! sections {
                 Self {
                     $( $field: $section::read(reader), )+
                     functions: function::read(reader),
+                    limit: limit::read(reader),
                 }
             }
 
@@ -83,11 +91,13 @@ sections! {
     phoenix: PhoenixOptions, "`[phoenix]`";
     admin: Admin, "`[admin]`";
     nats: Nats, "`[nats]`";
+    redis: RedisOptions, "`[redis]`";
     gateway: Gateway, "`[gateway]`";
     registry: RegistryOptions, "`[registry]`";
     identity: IdentityOptions, "`[identity]`";
     dispatch: DispatchOptions, "`[dispatch]`";
     breaker: BreakerOptions, "`[breaker]`";
+    limits: LimitOptions, "`[limits]`";
     results: ResultOptions, "`[results]`";
     log: Log, "`[log]`";
 }

@@ -2,6 +2,7 @@
 
 mod authorize;
 mod hooks;
+mod limit;
 mod resolve;
 mod validate;
 
@@ -19,6 +20,7 @@ use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::health::Health;
 use crate::hooks::Callbacks;
+use crate::limiter::{Limiter, Refused};
 use crate::registry::Registry;
 use crate::reply::Reply;
 
@@ -76,6 +78,8 @@ pub struct Pipeline {
     limits: Limits,
     hooks: Hooks,
     health: Arc<Health>,
+    limiter: Arc<Limiter>,
+    refused: Arc<Refused>,
 }
 
 impl Pipeline {
@@ -101,7 +105,17 @@ impl Pipeline {
             limits,
             hooks,
             health,
+            limiter: Arc::new(Limiter::in_memory(&config.limit, &config.limits)),
+            refused: Arc::new(Refused::new(config.limits.refused_per_minute)),
         }
+    }
+
+    /// With limits that are shared with other pipelines.
+    #[must_use]
+    pub fn limited_by(mut self, limiter: Arc<Limiter>, refused: Arc<Refused>) -> Self {
+        self.limiter = limiter;
+        self.refused = refused;
+        self
     }
 
     /// A gateway that has never heard from a worker does not know that a function is unknown.
@@ -124,9 +138,12 @@ impl Pipeline {
     /// # Errors
     /// Whatever refuses it, or its failure.
     pub async fn run(&self, call: Call) -> Result<Reply, CallError> {
+        let address = call.caller.address;
+        self.refused.check(address)?;
         // All later stages need the function's spec.
         let call = resolve::resolve(&self.registry.snapshot(), call, self.limits)
-            .map_err(|error| self.unless_deaf(error))?;
+            .map_err(|error| self.unless_deaf(error))
+            .inspect_err(|error| self.refused.note(address, error.code))?;
         let after = After::of(&self.hooks, &call);
         let outcome = self.stages(call).await;
         // Last, and whatever the outcome: it hears what the caller hears.
@@ -137,6 +154,15 @@ impl Pipeline {
     }
 
     async fn stages(&self, call: Resolved) -> Result<Reply, CallError> {
+        let address = call.call.caller.address;
+        let call = self.check(call).await;
+        let call = call.inspect_err(|error| self.refused.note(address, error.code))?;
+        // Takes `Ready` and nothing earlier: a stage that is left out does not compile.
+        self.dispatcher.send(call).await
+    }
+
+    /// The stages between resolve and dispatch, in order.
+    async fn check(&self, call: Resolved) -> Result<Ready, CallError> {
         // Before anything is told about args or done for it: a stranger learns nothing, and costs
         // no worker anything.
         let call = authorize::admit(call)?;
@@ -144,9 +170,9 @@ impl Pipeline {
         let call = hooks::before(&self.hooks, call).await?;
         // On the args that are sent, not on those that came.
         let call = authorize::authorize(&self.hooks, call).await?;
+        // After authorize: a call that is denied uses up no quota.
+        let call = limit::limit(&self.limiter, call).await?;
         // Before any acknowledgement: every fault is reported while it can be.
-        let call = validate::validate(call)?;
-        // Takes `Ready` and nothing earlier: a stage that is left out does not compile.
-        self.dispatcher.send(call).await
+        validate::validate(call)
     }
 }

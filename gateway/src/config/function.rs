@@ -179,7 +179,7 @@ fn spec_of(faults: &mut Faults<'_>) -> Value {
     Value::Object(spec)
 }
 
-fn to_json(value: &DeValue<'_>) -> Result<Value, String> {
+pub(super) fn to_json(value: &DeValue<'_>) -> Result<Value, String> {
     let unsuited = |what: &str| Err(format!("{what} has no form in JSON"));
     Ok(match value {
         DeValue::String(text) => text.as_ref().into(),

@@ -2,7 +2,7 @@
 
 use toml::de::{DeTable, DeValue};
 
-use super::function;
+use super::{function, limit};
 use super::mistake::{Mistake, Origin};
 use super::reader::{File, Reader};
 use super::section::SectionInfo;
@@ -40,7 +40,7 @@ fn file_mistakes(file: File<'_>, sections: &[SectionInfo]) -> Vec<Mistake> {
                 mistakes.extend(section_mistakes(file, section, table, sections));
             }
             (Some(_), _) => report(format!("expected the section [{name}], a table")),
-            (None, _) if name == function::KEY => {}
+            (None, _) if name == function::KEY || name == limit::KEY => {}
             (None, _) => report(unknown_section(name, sections)),
         }
     }
@@ -51,7 +51,7 @@ fn unknown_section(name: &str, sections: &[SectionInfo]) -> String {
     if let Some(section) = section_of(name, sections) {
         return format!("is an option of {section}: move it below that header");
     }
-    let names = sections.iter().map(|s| s.name).chain([function::KEY]);
+    let names = sections.iter().map(|s| s.name).chain([function::KEY, limit::KEY]);
     let all: Vec<&str> = names.clone().collect();
     format!(
         "unknown section{}; there are {}",

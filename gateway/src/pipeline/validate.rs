@@ -1,4 +1,4 @@
-//! Stage 5: are the args what the function takes? All faults at once; defaults filled in.
+//! Stage 6: are the args what the function takes? All faults at once; defaults filled in.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use sluice_protocol::{CallError, ErrorCode, Identity, RequestId};
 
 use tokio::time::Instant;
 
-use super::authorize::Permitted;
+use super::limit::Limited;
 use super::resolve::Resolved;
 use crate::registry::snapshot::{Function, Snapshot, Variant};
 
@@ -24,7 +24,7 @@ pub struct Ready {
 }
 
 /// Checks the args and fills in defaults.
-pub(super) fn validate(call: Permitted) -> Result<Ready, CallError> {
+pub(super) fn validate(call: Limited) -> Result<Ready, CallError> {
     let call = call.into_resolved();
     let deadline = call.deadline();
     ready(call, deadline)

@@ -1,0 +1,350 @@
+//! By what a limit tells callers apart.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+use sluice_protocol::argument::{ArgValue, top_level};
+use sluice_protocol::payload::Payload;
+use sluice_protocol::Identity;
+
+use crate::pipeline::Caller;
+
+/// Parts that a key has at most.
+const MAX_PARTS: usize = 4;
+const MAX_NAME_BYTES: usize = 128;
+
+/// One thing to tell callers apart by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Part {
+    UserId,
+    DeviceId,
+    IpAddress,
+    ApiKey,
+    /// All callers are one.
+    All,
+    /// An arg at the top level.
+    Arg(Arc<str>),
+    /// A claim of the token; the names of objects on the way to it.
+    Claim(Arc<[String]>),
+}
+
+/// What a limit counts by: one part, or several joined by `+`.
+///
+/// A caller without a value is told apart by address instead: nobody gets around a limit by
+/// leaving something out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key(Vec<Part>);
+
+/// A caller as one limit sees it: short, whatever the client sent.
+pub(super) type Digest = [u8; 16];
+
+/// What the keys of a call are taken from.
+#[derive(Debug, Clone, Copy)]
+pub struct Asking<'a> {
+    /// Of which service.
+    pub service: &'a str,
+    /// Which function.
+    pub function: &'a str,
+    /// For whom.
+    pub identity: &'a Identity,
+    /// From where.
+    pub caller: &'a Caller,
+    /// With what; not validated yet.
+    pub args: &'a Payload,
+}
+
+impl FromStr for Key {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts: Vec<Part> = text.split('+').map(part).collect::<Result<_, _>>()?;
+        if parts.len() > MAX_PARTS {
+            return Err(format!("{text:?} has more than {MAX_PARTS} parts"));
+        }
+        Ok(Self(parts))
+    }
+}
+
+fn part(text: &str) -> Result<Part, String> {
+    let named = |name: &str| match name.len() {
+        1..=MAX_NAME_BYTES => Ok(()),
+        _ => Err(format!(
+            "{text:?}: the name after the colon has 1 to {MAX_NAME_BYTES} bytes"
+        )),
+    };
+    Ok(match text.trim() {
+        "user_id" => Part::UserId,
+        "device_id" => Part::DeviceId,
+        "ip_address" => Part::IpAddress,
+        "api_key" => Part::ApiKey,
+        "all" => Part::All,
+        other => match other.split_once(':') {
+            Some(("arg", name)) => {
+                named(name)?;
+                Part::Arg(name.into())
+            }
+            Some(("claim", path)) => {
+                named(path)?;
+                Part::Claim(path.split('.').map(str::to_owned).collect())
+            }
+            _ => {
+                return Err(format!(
+                    "{text:?} is nothing to count by: write user_id, device_id, ip_address, api_key, all, \
+                     arg:<name> or claim:<path>, or several joined by +"
+                ));
+            }
+        },
+    })
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UserId => f.write_str("user_id"),
+            Self::DeviceId => f.write_str("device_id"),
+            Self::IpAddress => f.write_str("ip_address"),
+            Self::ApiKey => f.write_str("api_key"),
+            Self::All => f.write_str("all"),
+            Self::Arg(name) => write!(f, "arg:{name}"),
+            Self::Claim(path) => write!(f, "claim:{}", path.join(".")),
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, part) in self.0.iter().enumerate() {
+            write!(f, "{}{part}", if i == 0 { "" } else { "+" })?;
+        }
+        Ok(())
+    }
+}
+
+/// A value of a part, or that there is none and the address stands in.
+#[derive(Debug, Clone, Copy)]
+enum Found<'a> {
+    Value(&'a str),
+    Absent(Option<IpAddr>),
+}
+
+/// Hashes values so that no two lists of values look alike.
+struct Hasher(Sha256);
+
+impl Hasher {
+    fn add(&mut self, part: &Part, found: Found<'_>) {
+        let mut field = |tag: u8, bytes: &[u8]| {
+            self.0.update([tag]);
+            self.0.update((bytes.len() as u64).to_le_bytes());
+            self.0.update(bytes);
+        };
+        field(0, part.to_string().as_bytes());
+        match found {
+            Found::Value(text) => field(1, text.as_bytes()),
+            Found::Absent(None) => field(2, b""),
+            Found::Absent(Some(IpAddr::V4(address))) => field(3, &address.octets()),
+            Found::Absent(Some(IpAddr::V6(address))) => field(4, &network(address)),
+        }
+    }
+
+    fn finish(self) -> Digest {
+        let mut short = Digest::default();
+        short.copy_from_slice(&self.0.finalize()[..16]);
+        short
+    }
+}
+
+/// The /64 of an IPv6 address: whoever has one has all of it.
+fn network(address: Ipv6Addr) -> [u8; 8] {
+    let mut network = [0; 8];
+    network.copy_from_slice(&address.octets()[..8]);
+    network
+}
+
+impl Key {
+    /// Who the caller is to this limit.
+    pub(super) fn of(&self, asking: &Asking<'_>) -> Digest {
+        let mut hasher = Hasher(Sha256::new());
+        let address = asking.caller.address.map(|a| a.to_canonical());
+        for part in &self.0 {
+            let own = |text: Option<&str>| text.filter(|t| !t.is_empty()).map(str::to_owned);
+            let value = match part {
+                Part::UserId => own(asking.identity.user_id.as_deref()),
+                Part::DeviceId => own(asking.identity.device_id.as_deref()),
+                Part::ApiKey => own(asking.caller.api_key.as_deref()),
+                Part::IpAddress => None,
+                Part::All => Some(String::new()),
+                Part::Arg(name) => arg(asking.args, name),
+                Part::Claim(path) => asking.caller.claims.as_deref().and_then(|c| claim(c, path)),
+            };
+            let found = value.as_deref().map_or(Found::Absent(address), Found::Value);
+            hasher.add(part, found);
+        }
+        hasher.finish()
+    }
+
+    /// The same for values that an operator names, one for each part. An address, where
+    /// `ip_address` is not the part, is written `ip_address=…`: whoever has no value there.
+    pub(super) fn named(&self, values: &[String]) -> Result<Digest, String> {
+        if values.len() != self.0.len() {
+            return Err(format!("{self} takes {} values, got {}", self.0.len(), values.len()));
+        }
+        let mut hasher = Hasher(Sha256::new());
+        for (part, value) in self.0.iter().zip(values) {
+            let address = |text: &str| {
+                let address = text.parse::<IpAddr>().map(|a| a.to_canonical());
+                address.map_err(|_| format!("{text:?} is no address"))
+            };
+            let found = match (part, value.strip_prefix("ip_address=")) {
+                (Part::All, _) => Found::Value(""),
+                (_, Some(text)) => Found::Absent(Some(address(text)?)),
+                (Part::IpAddress, None) => Found::Absent(Some(address(value)?)),
+                (_, None) if value.is_empty() => Found::Absent(None),
+                (_, None) => Found::Value(value),
+            };
+            hasher.add(part, found);
+        }
+        Ok(hasher.finish())
+    }
+}
+
+/// Numbers and booleans count by their text: `5`, `5.0` and `"5"` are one caller.
+fn arg(args: &Payload, name: &str) -> Option<String> {
+    match top_level(args, name)? {
+        ArgValue::Str(text) => Some(text.into_owned()).filter(|t| !t.is_empty()),
+        ArgValue::Other(json) => scalar(&serde_json::from_str(&json).ok()?),
+    }
+}
+
+fn claim(claims: &Map<String, Value>, path: &[String]) -> Option<String> {
+    let (first, rest) = path.split_first()?;
+    let found = rest
+        .iter()
+        .try_fold(claims.get(first)?, |value, name| value.get(name))?;
+    scalar(found)
+}
+
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()).filter(|t| !t.is_empty()),
+        Value::Bool(b) => Some(b.to_string()),
+        Value::Number(n) if n.is_f64() => n.as_f64().map(|f| f.to_string()),
+        Value::Number(n) => Some(n.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn digest(key: &str, identity: &Identity, caller: &Caller, args: &str) -> Digest {
+        key.parse::<Key>().unwrap().of(&Asking {
+            service: "s",
+            function: "f",
+            identity,
+            caller,
+            args: &Payload::json(args.to_owned()),
+        })
+    }
+
+    fn from(address: &str) -> Caller {
+        Caller {
+            address: Some(address.parse().unwrap()),
+            ..Caller::default()
+        }
+    }
+
+    #[test]
+    fn keys_are_read_and_printed() {
+        for good in [
+            "user_id",
+            "device_id",
+            "ip_address",
+            "api_key",
+            "all",
+            "arg:tenant",
+            "claim:org.id",
+            "user_id+arg:tenant",
+        ] {
+            assert_eq!(good.parse::<Key>().unwrap().to_string(), good);
+        }
+        for bad in ["", "user", "arg:", "claim", "user_id+", "all+all+all+all+all"] {
+            assert!(bad.parse::<Key>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn nobody_gets_around_a_limit_by_leaving_something_out() {
+        let nobody = Identity::anonymous();
+        let empty = Identity {
+            user_id: Some(String::new()),
+            ..Identity::default()
+        };
+        let (a, b) = (from("192.0.2.1"), from("192.0.2.2"));
+        let of = |caller| digest("user_id", &nobody, caller, "{}");
+        assert_eq!(of(&a), of(&a));
+        assert_ne!(of(&a), of(&b));
+        assert_eq!(of(&a), digest("user_id", &empty, &a, "{}"));
+        // A user whose name is that address is somebody else.
+        let named = Identity {
+            user_id: Some("192.0.2.1".into()),
+            ..Identity::default()
+        };
+        assert_ne!(of(&a), digest("user_id", &named, &a, "{}"));
+        for args in ["{}", r#"{"n":null}"#, r#"{"n":""}"#, r#"{"n":[1]}"#, r#"{"n":1,"n":2}"#, "x"] {
+            let of_args = digest("arg:n", &nobody, &a, args);
+            assert_eq!(of_args, digest("arg:n", &nobody, &a, "{}"), "{args}");
+        }
+    }
+
+    #[test]
+    fn numbers_count_however_they_are_written() {
+        let nobody = Identity::anonymous();
+        let of = |args| digest("arg:n", &nobody, &from("192.0.2.1"), args);
+        for args in [r#"{"n":"5"}"#, r#"{"n":5.0}"#, r#"{"n":5e0}"#, r#"{"n":0.5e1}"#] {
+            assert_eq!(of(args), of(r#"{"n":5}"#), "{args}");
+        }
+        assert_ne!(of(r#"{"n":5}"#), of(r#"{"n":6}"#));
+    }
+
+    #[test]
+    fn an_address_is_a_network_in_ipv6_and_one_in_ipv4() {
+        let nobody = Identity::anonymous();
+        let of = |address| digest("ip_address", &nobody, &from(address), "{}");
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+    }
+
+    #[test]
+    fn claims_and_joined_parts() {
+        let claims = json!({"org": {"id": 7}, "flat": "x"});
+        let caller = Caller {
+            claims: claims.as_object().cloned().map(Arc::new),
+            ..from("192.0.2.1")
+        };
+        let user = Identity {
+            user_id: Some("u".into()),
+            ..Identity::default()
+        };
+        let key: Key = "claim:org.id+user_id".parse().unwrap();
+        let named = key.named(&["7".into(), "u".into()]).unwrap();
+        assert_eq!(digest("claim:org.id+user_id", &user, &caller, "{}"), named);
+        assert!(key.named(&["7".into()]).is_err());
+        let key: Key = "claim:org.none".parse().unwrap();
+        let named = key.named(&["ip_address=192.0.2.1".into()]).unwrap();
+        assert_eq!(digest("claim:org.none", &user, &caller, "{}"), named);
+        assert!(key.named(&["ip_address=nowhere".into()]).is_err());
+        // Parts do not run into each other.
+        let key: Key = "user_id+device_id".parse().unwrap();
+        let (a, b) = (["ab", "c"], ["a", "bc"]);
+        let named = |v: [&str; 2]| key.named(&v.map(str::to_owned)).unwrap();
+        assert_ne!(named(a), named(b));
+    }
+}
