@@ -1,5 +1,6 @@
 //! The operator's port.
 
+pub mod limits;
 pub mod listing;
 
 use std::sync::Arc;

@@ -2,6 +2,7 @@
 
 mod dev;
 mod embedded;
+mod limits;
 mod serve;
 mod shards;
 

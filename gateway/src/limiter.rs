@@ -40,9 +40,11 @@ pub use self::rules::Rule;
 
 use self::denied::Denied;
 use self::memory::MemoryStore;
+use self::redis::RedisStore;
 use self::rules::Rules;
 use self::store::{Changes, Demand, Store, Verdict};
 use crate::config::{LimitOptions, OnFailure};
+use crate::redis_link::RedisLink;
 
 /// Says how many gateways there are.
 type LiveGateways = Box<dyn Fn() -> usize + Send + Sync>;
@@ -104,6 +106,20 @@ impl Limiter {
     pub fn in_memory(limits: &[Limit], options: &LimitOptions) -> Self {
         let store = Box::new(MemoryStore::new(options.max_keys));
         Self::with_store(store, limits, options, Box::new(|| 1))
+    }
+
+    /// Limits that all gateways share, in Redis. `gateways` says how many there are, for the time
+    /// that Redis is away.
+    #[must_use]
+    pub fn in_redis(
+        link: RedisLink,
+        limits: &[Limit],
+        options: &LimitOptions,
+        gateways: impl Fn() -> usize + Send + Sync + 'static,
+    ) -> Self {
+        let prefix = link.prefix().to_owned();
+        let store = RedisStore::new(link, &prefix, options.cluster);
+        Self::with_store(Box::new(store), limits, options, Box::new(gateways))
     }
 
     fn with_store(
@@ -219,7 +235,8 @@ fn judge(demands: &[Demand], verdict: &Verdict) -> Result<Option<Quota>, Refusal
     }
     let left = |(demand, outcome): (&Demand, &store::Outcome)| Quota {
         rule: demand.rule.clone(),
-        remaining: u64::from(demand.max).saturating_sub(outcome.used) / u64::from(demand.cost.max(1)),
+        remaining: u64::from(demand.max).saturating_sub(outcome.used)
+            / u64::from(demand.cost.max(1)),
     };
     let shown = both().filter(|(d, _)| !d.is_shadow());
     Ok(shown.map(left).min_by_key(|quota| quota.remaining))

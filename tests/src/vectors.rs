@@ -5,13 +5,17 @@
 //! brought back into the form of the vector. Texts of messages are not compared.
 
 mod arguments;
+mod breaker;
+mod callbacks;
 mod exchange;
 mod file;
 mod fun_config;
+mod hooks;
 mod moment;
 mod nodes;
 mod permissions;
 mod push;
+mod rate_limit;
 mod report;
 mod request;
 mod responses;
@@ -36,6 +40,9 @@ type Run = fn(&Vector) -> BoxFuture<'_, Outcome>;
 fn runner(file: &str) -> Option<Run> {
     Some(match file {
         "arguments" => |v| Box::pin(async { arguments::run(v) }),
+        "circuit_breaker" => |v| Box::pin(breaker::run(v)),
+        "hooks" => |v| Box::pin(hooks::run(v)),
+        "rate_limit" => |v| Box::pin(rate_limit::run(v)),
         "fun_config_validation" => |v| Box::pin(async { fun_config::run(v) }),
         "node_selection" => |v| Box::pin(nodes::run(v)),
         "permissions" => |v| Box::pin(permissions::run(v)),

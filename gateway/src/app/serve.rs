@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sluice_protocol::Subjects;
 use tokio_util::sync::CancellationToken;
 
+use super::limits;
 use super::shards::{Shards, Shared};
 use crate::admin;
 use crate::config::Config;
@@ -116,7 +117,8 @@ impl Running {
         let config = Arc::new(config);
         let health = Arc::new(Health::default());
         let background = CancellationToken::new();
-        let registry = start_registry(&config, &subjects, &health, &background).await?;
+        let (registry, client) = start_registry(&config, &subjects, &health, &background).await?;
+        let limits = limits::start(&config, &registry, client, &subjects, &background)?;
         let listen = |what, address| {
             move |reason| AppError::Listen {
                 what,
@@ -137,7 +139,8 @@ impl Running {
             .await
             .map_err(listen("admin.listen", config.admin.listen))?;
         let admin = admin_listener.local_addr()?;
-        let router = admin::router(registry.clone(), health.clone());
+        let router = admin::router(registry.clone(), health.clone())
+            .merge(admin::limits::router(limits.limiter.clone()));
         tokio::spawn(admin::serve(admin_listener, router, background.clone()));
         let shared = Shared {
             subjects,
@@ -151,6 +154,7 @@ impl Running {
             page: page.then(|| Arc::new(Page::new(registry.clone()))),
             health: health.clone(),
             capacity: Arc::new(Capacity::new(&config)),
+            limits,
             config: config.clone(),
             callbacks: Arc::default(),
         };
@@ -182,7 +186,7 @@ async fn start_registry(
     subjects: &Subjects,
     health: &Arc<Health>,
     stop: &CancellationToken,
-) -> Result<Arc<Registry>, AppError> {
+) -> Result<(Arc<Registry>, async_nats::Client), AppError> {
     let (registry, follower) = Registry::new(Settings {
         gateway: config.gateway.id.clone(),
         subjects: subjects.clone(),
@@ -191,6 +195,7 @@ async fn start_registry(
     })?;
     let name = format!("sluice-gateway {} registry", config.gateway.id);
     let connection = nats::connect(&config.nats, &name, nats::REGISTRY_QUEUE).await?;
+    let client = connection.client.clone();
     let (health, stop) = (health.clone(), stop.clone());
     tokio::spawn(async move {
         let followed = follower
@@ -200,5 +205,5 @@ async fn start_registry(
             tracing::error!(%error, "the registry has ended: new workers are not seen any more");
         }
     });
-    Ok(registry)
+    Ok((registry, client))
 }

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::AppError;
+use super::limits::Limits;
 use crate::config::Config;
 use crate::dev::page::Page;
 use crate::dispatch::inbox::Inbox;
@@ -35,6 +36,7 @@ pub(super) struct Shared {
     pub(super) page: Option<Arc<Page>>,
     pub(super) health: Arc<Health>,
     pub(super) capacity: Arc<Capacity>,
+    pub(super) limits: Limits,
     pub(super) config: Arc<Config>,
     pub(super) callbacks: Arc<Callbacks>,
 }
@@ -168,7 +170,8 @@ fn shard(id: usize, shared: &Shared, broker: Arc<NatsBroker>) -> Arc<Shard> {
             &shared.config,
             shared.health.clone(),
             shared.callbacks.clone(),
-        ),
+        )
+        .limited_by(shared.limits.limiter.clone(), shared.limits.refused.clone()),
         results: shared.results.clone(),
         page: shared.page.clone(),
         health: shared.health.clone(),

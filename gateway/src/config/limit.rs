@@ -46,11 +46,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Vec<Limit> {
     limits
 }
 
-fn read_one(
-    reader: &mut Reader<'_>,
-    file: File<'_>,
-    item: &Spanned<DeValue<'_>>,
-) -> Option<Limit> {
+fn read_one(reader: &mut Reader<'_>, file: File<'_>, item: &Spanned<DeValue<'_>>) -> Option<Limit> {
     let header = item.span().start;
     let DeValue::Table(table) = item.get_ref() else {
         let message = format!("expected a table, got {}", Raw::Toml(item.get_ref()));

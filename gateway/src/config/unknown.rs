@@ -2,12 +2,12 @@
 
 use toml::de::{DeTable, DeValue};
 
-use super::{function, limit};
 use super::mistake::{Mistake, Origin};
 use super::reader::{File, Reader};
 use super::section::SectionInfo;
 use super::source::ENV_PREFIX;
 use super::suggest::{closest, did_you_mean};
+use super::{function, limit};
 
 /// Variables that the command line reads; see `docs/cli.md`.
 pub(crate) const CLI_VARIABLES: [&str; 4] = [
@@ -51,7 +51,10 @@ fn unknown_section(name: &str, sections: &[SectionInfo]) -> String {
     if let Some(section) = section_of(name, sections) {
         return format!("is an option of {section}: move it below that header");
     }
-    let names = sections.iter().map(|s| s.name).chain([function::KEY, limit::KEY]);
+    let names = sections
+        .iter()
+        .map(|s| s.name)
+        .chain([function::KEY, limit::KEY]);
     let all: Vec<&str> = names.clone().collect();
     format!(
         "unknown section{}; there are {}",

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
+use sluice_protocol::Identity;
 use sluice_protocol::argument::{ArgValue, top_level};
 use sluice_protocol::payload::Payload;
-use sluice_protocol::Identity;
 
 use crate::pipeline::Caller;
 
@@ -180,7 +180,9 @@ impl Key {
                 Part::Arg(name) => arg(asking.args, name),
                 Part::Claim(path) => asking.caller.claims.as_deref().and_then(|c| claim(c, path)),
             };
-            let found = value.as_deref().map_or(Found::Absent(address), Found::Value);
+            let found = value
+                .as_deref()
+                .map_or(Found::Absent(address), Found::Value);
             hasher.add(part, found);
         }
         hasher.finish()
@@ -190,7 +192,11 @@ impl Key {
     /// `ip_address` is not the part, is written `ip_address=…`: whoever has no value there.
     pub(super) fn named(&self, values: &[String]) -> Result<Digest, String> {
         if values.len() != self.0.len() {
-            return Err(format!("{self} takes {} values, got {}", self.0.len(), values.len()));
+            return Err(format!(
+                "{self} takes {} values, got {}",
+                self.0.len(),
+                values.len()
+            ));
         }
         let mut hasher = Hasher(Sha256::new());
         for (part, value) in self.0.iter().zip(values) {
@@ -274,7 +280,14 @@ mod tests {
         ] {
             assert_eq!(good.parse::<Key>().unwrap().to_string(), good);
         }
-        for bad in ["", "user", "arg:", "claim", "user_id+", "all+all+all+all+all"] {
+        for bad in [
+            "",
+            "user",
+            "arg:",
+            "claim",
+            "user_id+",
+            "all+all+all+all+all",
+        ] {
             assert!(bad.parse::<Key>().is_err(), "{bad}");
         }
     }
@@ -297,7 +310,14 @@ mod tests {
             ..Identity::default()
         };
         assert_ne!(of(&a), digest("user_id", &named, &a, "{}"));
-        for args in ["{}", r#"{"n":null}"#, r#"{"n":""}"#, r#"{"n":[1]}"#, r#"{"n":1,"n":2}"#, "x"] {
+        for args in [
+            "{}",
+            r#"{"n":null}"#,
+            r#"{"n":""}"#,
+            r#"{"n":[1]}"#,
+            r#"{"n":1,"n":2}"#,
+            "x",
+        ] {
             let of_args = digest("arg:n", &nobody, &a, args);
             assert_eq!(of_args, digest("arg:n", &nobody, &a, "{}"), "{args}");
         }
@@ -307,7 +327,12 @@ mod tests {
     fn numbers_count_however_they_are_written() {
         let nobody = Identity::anonymous();
         let of = |args| digest("arg:n", &nobody, &from("192.0.2.1"), args);
-        for args in [r#"{"n":"5"}"#, r#"{"n":5.0}"#, r#"{"n":5e0}"#, r#"{"n":0.5e1}"#] {
+        for args in [
+            r#"{"n":"5"}"#,
+            r#"{"n":5.0}"#,
+            r#"{"n":5e0}"#,
+            r#"{"n":0.5e1}"#,
+        ] {
             assert_eq!(of(args), of(r#"{"n":5}"#), "{args}");
         }
         assert_ne!(of(r#"{"n":5}"#), of(r#"{"n":6}"#));

@@ -240,7 +240,10 @@ mod tests {
         assert_eq!(limit.scope(), "function");
         let short = json!({"name": "a", "key": "user_id", "max_requests": 0, "window_ms": 1});
         let limit = Limit::from_json(&short).unwrap();
-        assert_eq!((limit.cost, limit.shadow, limit.scope()), (1, false, "global"));
+        assert_eq!(
+            (limit.cost, limit.shadow, limit.scope()),
+            (1, false, "global")
+        );
     }
 
     #[test]
@@ -252,12 +255,21 @@ mod tests {
         let faults = Limit::from_json(&bad).unwrap_err();
         let mut fields: Vec<&str> = faults.iter().map(|f| f.field.as_str()).collect();
         fields.sort_unstable();
-        let all = ["function", "key", "limit", "max_requests", "name", "shadow", "window_ms"];
+        let all = [
+            "function",
+            "key",
+            "limit",
+            "max_requests",
+            "name",
+            "shadow",
+            "window_ms",
+        ];
         assert_eq!(fields, all);
         for bad in [json!(null), json!([]), json!({}), json!("x")] {
             assert!(Limit::from_json(&bad).unwrap_err().len() >= 4, "{bad}");
         }
-        let costly = json!({"name": "a", "key": "all", "max_requests": 2, "window_ms": 1, "cost": 3});
+        let costly =
+            json!({"name": "a", "key": "all", "max_requests": 2, "window_ms": 1, "cost": 3});
         assert_eq!(Limit::from_json(&costly).unwrap_err()[0].field, "cost");
     }
 }

@@ -85,8 +85,7 @@ fn check_at(logs: &mut LruCache<Id, (Log, u64)>, demands: &[Demand], now: u64) -
                 drop_oldest_if_over(logs, now);
             }
             let window = demand.window();
-            let (log, kept_for) =
-                logs.get_or_insert_mut(id(demand), || (Log::default(), window));
+            let (log, kept_for) = logs.get_or_insert_mut(id(demand), || (Log::default(), window));
             *kept_for = window;
             log.admit(now, demand.cost, demand.group());
             outcome.used += u64::from(demand.cost);

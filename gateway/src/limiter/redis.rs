@@ -3,14 +3,14 @@
 use std::fmt::Debug;
 use std::fmt::Write as _;
 
+use ::redis::{self, FromRedisValue, Script, Value};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
-use redis::{FromRedisValue, Script, Value};
 
 use super::store::{Changes, Demand, Outcome, Store, Unavailable, Verdict};
+use crate::config::KeyLayout;
+use crate::redis_link::RedisLink;
 
-const GENERATION: &str = "{sluice:limits}:generation";
-const RULES: &str = "{sluice:limits}:rules";
 /// What the script answers before the outcomes, and for each of them.
 const HEAD: usize = 2;
 const EACH: usize = 3;
@@ -28,30 +28,46 @@ pub(super) trait Link: Debug + Send + Sync {
     fn query<'a>(&'a self, command: &'a redis::Cmd) -> BoxFuture<'a, Result<Value, String>>;
 }
 
-/// Where keys stand in a Redis Cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Layout {
-    /// All under one hash tag: one call checks all limits of a request.
-    One,
-    /// Each key by itself: one call for each limit, taken back if another one refuses.
-    Spread,
+impl Link for RedisLink {
+    fn invoke<'a>(
+        &'a self,
+        script: &'a Script,
+        keys: &'a [&'a str],
+        args: &'a [Vec<u8>],
+    ) -> BoxFuture<'a, Result<Value, String>> {
+        let answer = Self::invoke(self, script, keys, args);
+        answer.map(|a| a.map_err(|e| e.to_string())).boxed()
+    }
+
+    fn query<'a>(&'a self, command: &'a redis::Cmd) -> BoxFuture<'a, Result<Value, String>> {
+        let answer = Self::query(self, command);
+        answer.map(|a| a.map_err(|e| e.to_string())).boxed()
+    }
 }
 
 /// Logs in Redis.
 #[derive(Debug)]
 pub(super) struct RedisStore<L> {
     link: L,
-    layout: Layout,
+    layout: KeyLayout,
+    /// `{sluice:limits`: keys with the same braces stand on the same shard of a cluster.
+    tag: String,
+    generation: String,
+    rules: String,
     check: Script,
     refund: Script,
     edit: Script,
 }
 
 impl<L: Link> RedisStore<L> {
-    pub(super) fn new(link: L, layout: Layout) -> Self {
+    pub(super) fn new(link: L, prefix: &str, layout: KeyLayout) -> Self {
+        let tag = format!("{{{prefix}:limits");
         Self {
             link,
             layout,
+            generation: format!("{tag}}}:generation"),
+            rules: format!("{tag}}}:rules"),
+            tag,
             check: Script::new(include_str!("check.lua")),
             refund: Script::new(include_str!("refund.lua")),
             edit: Script::new(include_str!("edit.lua")),
@@ -72,8 +88,8 @@ impl<L: Link> RedisStore<L> {
             let _ = write!(digest, "{byte:02x}");
         }
         match self.layout {
-            Layout::One => format!("{{sluice:limits}}:w:{name}:{epoch}:{digest}"),
-            Layout::Spread => format!("{{sluice:limits:w:{name}:{epoch}:{digest}}}"),
+            KeyLayout::One => format!("{}}}:w:{name}:{epoch}:{digest}", self.tag),
+            KeyLayout::Spread => format!("{}:w:{name}:{epoch}:{digest}}}", self.tag),
         }
     }
 
@@ -127,10 +143,13 @@ impl<L: Link> RedisStore<L> {
         };
         let known = verdicts.iter().all(Result::is_ok);
         if !known || !verdicts.iter().zip(demands).all(admits) {
-            let admitted = verdicts.iter().zip(demands).filter_map(|(verdict, demand)| {
-                let verdict = verdict.as_ref().ok().filter(|v| v.outcomes[0].fits)?;
-                (demand.cost > 0).then(|| self.refund(demand, verdict.now))
-            });
+            let admitted = verdicts
+                .iter()
+                .zip(demands)
+                .filter_map(|(verdict, demand)| {
+                    let verdict = verdict.as_ref().ok().filter(|v| v.outcomes[0].fits)?;
+                    (demand.cost > 0).then(|| self.refund(demand, verdict.now))
+                });
             join_all(admitted).await;
             let mut verdict = join(verdicts)?;
             for (outcome, demand) in verdict.outcomes.iter_mut().zip(demands) {
@@ -194,8 +213,8 @@ fn join(verdicts: Vec<Result<Verdict, Unavailable>>) -> Result<Verdict, Unavaila
 impl<L: Link> Store for RedisStore<L> {
     fn check<'a>(&'a self, demands: &'a [Demand]) -> BoxFuture<'a, Result<Verdict, Unavailable>> {
         match self.layout {
-            Layout::One => self.check_all(GENERATION, demands).boxed(),
-            Layout::Spread => self.check_spread(demands).boxed(),
+            KeyLayout::One => self.check_all(&self.generation, demands).boxed(),
+            KeyLayout::Spread => self.check_spread(demands).boxed(),
         }
     }
 
@@ -203,7 +222,7 @@ impl<L: Link> Store for RedisStore<L> {
         async move {
             let _: i64 = self.query(redis::cmd("DEL").arg(self.key(demand))).await?;
             // Every gateway forgets whom it refuses by itself.
-            let _: i64 = self.query(redis::cmd("INCR").arg(GENERATION)).await?;
+            let _: i64 = self.query(redis::cmd("INCR").arg(&self.generation)).await?;
             Ok(())
         }
         .boxed()
@@ -212,9 +231,10 @@ impl<L: Link> Store for RedisStore<L> {
     fn changes(&self) -> BoxFuture<'_, Result<Changes, Unavailable>> {
         async move {
             // First: a change that comes between is then read again, not missed.
-            let generation: Option<u64> = self.query(redis::cmd("GET").arg(GENERATION)).await?;
+            let generation: Option<u64> =
+                self.query(redis::cmd("GET").arg(&self.generation)).await?;
             let mut texts: Vec<(String, String)> =
-                self.query(redis::cmd("HGETALL").arg(RULES)).await?;
+                self.query(redis::cmd("HGETALL").arg(&self.rules)).await?;
             texts.sort();
             Ok(Changes {
                 generation: generation.unwrap_or(0),
@@ -232,7 +252,7 @@ impl<L: Link> Store for RedisStore<L> {
     ) -> BoxFuture<'a, Result<bool, Unavailable>> {
         async move {
             let args = [name, seen, text].map(|a| a.as_bytes().to_vec());
-            let keys = [RULES, GENERATION];
+            let keys = [self.rules.as_str(), self.generation.as_str()];
             let generation: i64 = self.invoke(&self.edit, &keys, &args).await?;
             Ok(generation > 0)
         }

@@ -62,7 +62,9 @@ impl Change {
             None => None,
             Some(Value::Null) => Some(None),
             Some(limit) => Some(Some(Limit::from_json(limit).map_err(|faults| {
-                let first = faults.first().map(|f| format!("{}: {}", f.field, f.message));
+                let first = faults
+                    .first()
+                    .map(|f| format!("{}: {}", f.field, f.message));
                 first.unwrap_or_default()
             })?)),
         };
@@ -206,7 +208,9 @@ mod tests {
     }
 
     fn names(rules: &Rules, service: &str, function: &str) -> Vec<String> {
-        let names = rules.of(service, function).map(|r| r.limit.name.to_string());
+        let names = rules
+            .of(service, function)
+            .map(|r| r.limit.name.to_string());
         names.collect()
     }
 

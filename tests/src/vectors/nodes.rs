@@ -101,6 +101,8 @@ fn function(mode: &Value, nodes: &Value) -> Option<Function> {
             fixed_subject: None,
         }],
         round_robin: Arc::default(),
+        breaker: Arc::default(),
+        bulkhead: Arc::default(),
     })
 }
 
@@ -137,12 +139,12 @@ async fn pick(
     // The first choice of a random function is the broker's. The gateway makes its own once
     // somebody did not take the call, here a stranger.
     let stranger = [InstanceId::new("a stranger").ok()?];
-    match selection.pick(store).await? {
+    match selection.pick(store).await.ok()? {
         Target::Instance(instance) => Some(instance.id.clone()),
         Target::Fixed(_) => None,
         Target::Group => {
             selection.tried = &stranger;
-            match selection.pick(store).await? {
+            match selection.pick(store).await.ok()? {
                 Target::Instance(instance) => Some(instance.id.clone()),
                 Target::Group | Target::Fixed(_) => None,
             }

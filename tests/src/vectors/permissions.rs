@@ -1,10 +1,16 @@
 //! `permissions`: who may call.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use sluice_protocol::function::ArgOrders;
 use sluice_protocol::{FunctionSpec, Identity, Payload, ServiceName};
 
-use super::{Outcome, Vector, same, unknown};
+use super::callbacks::{self, Callback};
+use super::exchange::Exchange;
+use super::stack::Stack;
+use super::{Outcome, Vector, responses, same};
+use crate::Result;
 
 pub(super) async fn run(vector: &Vector) -> Outcome {
     let input = &vector.input;
@@ -14,7 +20,9 @@ pub(super) async fn run(vector: &Vector) -> Outcome {
     });
     if let Some(callback) = input.get("permission_callback") {
         let Some(malformed) = callback.get("malformed") else {
-            return unknown("permission callbacks");
+            let got = asked(input, callback).await;
+            let got = got.map_err(|e| json!(e.to_string()))?;
+            return same(&vector.expect, json!({ "allowed": got }));
         };
         function["permission_callback"] = malformed.clone();
     }
@@ -22,6 +30,36 @@ pub(super) async fn run(vector: &Vector) -> Outcome {
         &vector.expect,
         json!({ "allowed": allowed(input, &function) }),
     )
+}
+
+/// Whether a call passes that a callback decides of.
+async fn asked(input: &Value, callback: &Value) -> Result<bool> {
+    let mut stack = Stack::start(|_| {}).await?;
+    let behaviour = Callback::permission(callback["behaviour"].as_str().unwrap_or_default());
+    let extra = callback.get("args");
+    let function = json!({
+        "request_type": "f", "timeout": 20_000, "hook_timeout": 5000,
+        "check_permission": input["check_permission"],
+        "permission_callback": behaviour.target(extra),
+    });
+    callbacks::serve(&mut stack, vec![behaviour]).await?;
+    let handler = responses::handler(&json!(["ok", 1]), false, Arc::default());
+    stack.serve("s", json!([function]), handler).await?;
+    let request = &input["request"];
+    let payload = json!({
+        "request_id": "r1", "service": "s", "request_type": "f", "args": request["args"],
+        "user_roles": request["user_roles"],
+    });
+    let exchange = Exchange {
+        user: request["user_id"].as_str(),
+        payload: &payload,
+        response_type: "sync",
+        taken: Arc::default(),
+        stop_after: None,
+    };
+    let got = exchange.run(&stack).await;
+    stack.stop().await;
+    Ok(got?["pushes"][0]["success"] == true)
 }
 
 fn allowed(input: &Value, function: &Value) -> bool {

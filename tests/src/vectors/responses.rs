@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use super::exchange::{Exchange, alike, response, same_reply};
 use super::stack::{Handler, Stack};
-use super::{Outcome, Vector, fun_config, unknown};
+use super::{Outcome, Vector, fun_config, rate_limit, unknown};
 use crate::Result;
 
 pub(super) async fn run(vector: &Vector) -> Outcome {
@@ -73,11 +73,12 @@ async fn call(input: &Value) -> Result<Value> {
     let service = function["service"].as_str().unwrap_or("s").to_owned();
     function.as_object_mut().map(|f| f.remove("service"));
     stack.serve(&service, json!([function]), handler).await?;
+    let user = input["socket_user_id"].as_str().filter(|u| !u.is_empty());
+    prior_calls(&mut stack, given, user.unwrap_or_default()).await?;
     // Nodes that are not there: the instance goes without a word.
     if given["nodes"].is_array() {
         stack.silence().await;
     }
-    let user = input["socket_user_id"].as_str().filter(|u| !u.is_empty());
     let exchange = Exchange {
         user,
         payload,
@@ -94,6 +95,32 @@ async fn call(input: &Value) -> Result<Value> {
 pub(super) fn settings(config: &mut Config, given: &Value) {
     config.phoenix.require_user = true;
     config.gateway.detail_error = given["$detail_error"] == true;
+    config.limit = rate_limit::limits(&given["$global_limits"], &Value::Null);
+}
+
+/// Earlier calls of the same user, of a function of their own.
+pub(super) async fn prior_calls(stack: &mut Stack, given: &Value, user: &str) -> Result {
+    let count = given["$prior_requests"].as_u64().unwrap_or_default();
+    if count == 0 {
+        return Ok(());
+    }
+    let handler = handler(&json!(["ok", 1]), false, Arc::default());
+    let function = json!({ "request_type": "earlier", "timeout": 20_000 });
+    stack.serve("prior", json!([function]), handler).await?;
+    for number in 0..count {
+        let payload = json!({
+            "request_id": format!("earlier-{number}"), "service": "prior", "request_type": "earlier",
+        });
+        let exchange = Exchange {
+            user: Some(user),
+            payload: &payload,
+            response_type: "sync",
+            taken: Arc::default(),
+            stop_after: None,
+        };
+        exchange.run(stack).await?;
+    }
+    Ok(())
 }
 
 /// The function of a vector: what its config says, over what all have in common.

@@ -1,0 +1,118 @@
+//! What only Redis has: bytes for each key, expiry, scripts that are forgotten, clocks put back.
+
+use crate::config::KeyLayout;
+use crate::limiter::redis::RedisStore;
+use crate::limiter::store::Store;
+use crate::limiter::testing::demand;
+use crate::redis_link::RedisLink;
+use crate::redis_link::testing::TestRedis;
+
+use super::model::{Clocked, InRedis};
+
+async fn number(link: &RedisLink, words: &[&str]) -> i64 {
+    let mut command = redis::Cmd::new();
+    for word in words {
+        command.arg(*word);
+    }
+    link.query(&command).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_key_costs_a_few_kibibytes_at_most_and_goes_by_itself() {
+    let redis = InRedis::start().await;
+    for max in [128_u32, 129, 5000, 100_000] {
+        let mut demand = demand("big", max, max, 60_000);
+        demand.cost = 1;
+        // Spread over the window, as full as it gets.
+        for _ in 0..400 {
+            demand.cost = (max / 400).max(1);
+            redis
+                .store
+                .check(std::slice::from_ref(&demand))
+                .await
+                .unwrap();
+            redis.pass(140_000).await;
+        }
+        let key = redis.store.key(&demand);
+        let bytes = number(&redis.link, &["MEMORY", "USAGE", &key]).await;
+        assert!(bytes < 3 * 1024, "{max}: {bytes} bytes");
+        let ttl = number(&redis.link, &["PTTL", &key]).await;
+        assert!((1..=61_000).contains(&ttl), "{max}: {ttl} ms");
+    }
+}
+
+#[tokio::test]
+async fn forgotten_scripts_are_loaded_again() {
+    let redis = InRedis::start().await;
+    let demand = [demand("a", 1, 100, 60_000)];
+    for used in 1..=3 {
+        let verdict = redis.store.check(&demand).await.unwrap();
+        assert_eq!(verdict.outcomes[0].used, used);
+        let flushed: String = redis
+            .link
+            .query(redis::cmd("SCRIPT").arg("FLUSH"))
+            .await
+            .unwrap();
+        assert_eq!(flushed, "OK");
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_put_back_holds_nobody_longer_than_a_window() {
+    let redis = InRedis::start().await;
+    let demand = [demand("a", 1, 1, 60_000)];
+    redis.pass(3_600_000_000).await;
+    assert!(redis.store.check(&demand).await.unwrap().outcomes[0].fits);
+    let _: i64 = redis
+        .link
+        .query(redis::cmd("DECRBY").arg("clock").arg(3_000_000_000_u64))
+        .await
+        .unwrap();
+    let verdict = redis.store.check(&demand).await.unwrap();
+    assert_eq!(verdict.outcomes[0].wait, 60_000_000);
+}
+
+#[tokio::test]
+async fn broken_values_and_foreign_types_are_errors_and_no_panic() {
+    let redis = TestRedis::start();
+    let link = redis.link().await;
+    let store = RedisStore::new(link.clone(), "sluice", KeyLayout::One);
+    let demand = [demand("a", 1, 5, 60_000)];
+    let key = store.key(&demand[0]);
+    for text in ["x", "a text that is no log at all"] {
+        let _: String = link
+            .query(redis::cmd("SET").arg(&key).arg(text))
+            .await
+            .unwrap();
+        // Whatever it says, the next one has to be able to say something too.
+        let _ = store.check(&demand).await;
+    }
+    assert!(link.is_available());
+}
+
+#[tokio::test]
+async fn spread_keys_count_like_others_and_take_back_what_another_limit_refuses() {
+    let redis = TestRedis::start();
+    let link = redis.link().await;
+    let store = RedisStore::new(link.clone(), "sluice", KeyLayout::Spread);
+    let demands = [
+        demand("wide", 1, 10, 60_000),
+        demand("tight", 1, 3, 60_000),
+        demand("large", 1, 1000, 60_000),
+    ];
+    assert_ne!(store.key(&demands[0]), store.key(&demands[1]));
+    for _ in 0..3 {
+        let verdict = store.check(&demands).await.unwrap();
+        assert!(verdict.outcomes.iter().all(|o| o.fits), "{verdict:?}");
+    }
+    for _ in 0..4 {
+        let verdict = store.check(&demands).await.unwrap();
+        let seen: Vec<_> = verdict.outcomes.iter().map(|o| (o.fits, o.used)).collect();
+        assert_eq!(seen, [(true, 3), (false, 3), (true, 3)]);
+    }
+    let only = [demands[0].clone()];
+    let verdict = store.check(&only).await.unwrap();
+    assert_eq!(verdict.outcomes[0].used, 4);
+    let ttl = number(&link, &["PTTL", &store.key(&demands[0])]).await;
+    assert!(ttl > 0, "{ttl}");
+}
