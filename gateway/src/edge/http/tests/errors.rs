@@ -55,7 +55,7 @@ async fn codes_that_this_edge_says_itself() {
     let json = "content-type: application/json";
     let large = format!("{{\"a\":\"{}\"}}", "x".repeat(200));
     for (line, headers, body, status, code) in [
-        ("POST /api/s/echo", json, "{", 400, "invalid_request"),
+        ("POST /api", json, "{", 400, "invalid_request"),
         ("POST /api", json, "{}", 400, "invalid_request"),
         ("GET /nowhere", "", "", 404, "unknown_function"),
         ("PUT /api/s/echo", json, "{}", 405, "method_not_allowed"),
