@@ -5,15 +5,20 @@ import struct
 import sys
 
 
+def text(value):
+    value.encode("utf-8")  # fails for half a surrogate pair, which Python alone takes
+    return value
+
+
 def canonical(value):
     if isinstance(value, dict):
-        return {key: canonical(value[key]) for key in sorted(value)}
+        return {text(key): canonical(value[key]) for key in sorted(value)}
     if isinstance(value, list):
         return [canonical(item) for item in value]
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return "s" + value
+        return "s" + text(value)
     if isinstance(value, int) and -(2**63) <= value < 2**64:
         return f"i{value}"
     # What is beyond 64 bits is a double everywhere else.
