@@ -1,6 +1,7 @@
 //! Wires the parts from the configuration and owns their tasks, from start to the last flush.
 
 mod dev;
+mod embedded;
 mod limits;
 mod serve;
 mod shards;
@@ -8,6 +9,7 @@ mod shards;
 use std::net::SocketAddr;
 
 pub use self::dev::DevOptions;
+pub use self::embedded::Gateway;
 pub use self::serve::AppError;
 use crate::config::Config;
 

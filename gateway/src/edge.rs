@@ -11,6 +11,8 @@
 
 pub mod capacity;
 #[cfg(test)]
+mod error_table;
+#[cfg(test)]
 mod fake;
 pub mod http;
 pub mod identity;

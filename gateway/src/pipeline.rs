@@ -163,16 +163,12 @@ impl Pipeline {
     pub async fn run(&self, call: Call) -> Result<Reply, CallError> {
         let address = call.caller.address;
         self.refused.check(address)?;
-        let outcome = self.pass(call).await;
-        outcome.inspect_err(|error| self.refused.note(address, error))
-    }
-
-    async fn pass(&self, call: Call) -> Result<Reply, CallError> {
         // As the client asked: later stages may change the args.
         let asked = once::Asked::of(&call);
         // All later stages need the function's spec.
         let call = resolve::resolve(&self.registry.snapshot(), call, self.limits)
-            .map_err(|error| self.unless_deaf(error))?;
+            .map_err(|error| self.unless_deaf(error))
+            .inspect_err(|error| self.refused.note(address, error))?;
         let after = After::of(&self.hooks, &call);
         let outcome = self.stages(asked, call).await;
         // Last, and whatever the outcome: it hears what the caller hears.
@@ -183,6 +179,17 @@ impl Pipeline {
     }
 
     async fn stages(&self, asked: Option<once::Asked>, call: Resolved) -> Result<Reply, CallError> {
+        let address = call.call.caller.address;
+        let call = self.check(call).await;
+        let call = call.inspect_err(|error| self.refused.note(address, error))?;
+        // Takes `Ready` and nothing earlier: a stage that is left out does not compile.
+        let dispatcher = self.dispatcher.clone();
+        let send = move |call| async move { dispatcher.send(call).await };
+        self.once.run(asked, call, send).await
+    }
+
+    /// The stages between resolve and dispatch, in order.
+    async fn check(&self, call: Resolved) -> Result<Ready, CallError> {
         // Before anything is told about args or done for it: a stranger learns nothing, and costs
         // no worker anything.
         let call = authorize::admit(call)?;
@@ -193,13 +200,6 @@ impl Pipeline {
         // After authorize: a call that is denied uses up no quota.
         let call = limit::limit(&self.limiter, call).await?;
         // Before any acknowledgement: every fault is reported while it can be.
-        let call = validate::validate(call)?;
-        // Takes `Ready` and nothing earlier: a stage that is left out does not compile.
-        let dispatcher = self.dispatcher.clone();
-        self.once
-            .run(asked, call, move |call| async move {
-                dispatcher.send(call).await
-            })
-            .await
+        validate::validate(call)
     }
 }

@@ -28,6 +28,7 @@ mod object;
 mod options;
 mod path;
 mod pattern;
+mod positional;
 mod print;
 mod rule;
 mod spec;
@@ -38,8 +39,9 @@ use serde_json::Value;
 
 use crate::payload::Payload;
 
-pub use lookup::{ArgValue, top_level};
+pub use lookup::{ArgValue, one_level_down, top_level};
 pub use pattern::{InvalidPattern, MAX_PATTERN_BYTES, Pattern};
+pub use positional::positional;
 pub(crate) use spec::Budget;
 
 /// Most bytes of a string that names no limit of its own.
@@ -317,6 +319,12 @@ impl ArgSpec {
 }
 
 impl ArgKind {
+    /// Whether an object can be of this kind.
+    #[must_use]
+    pub fn takes_objects(&self) -> bool {
+        matches!(self, Self::Map(_) | Self::Object { .. } | Self::Any)
+    }
+
     /// Whether a string can be of this kind.
     #[must_use]
     pub fn takes_strings(&self) -> bool {

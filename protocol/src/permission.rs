@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
+use crate::argument::{ArgValue, one_level_down, top_level};
+use crate::function::ArgOrders;
 use crate::identity::Identity;
+use crate::payload::Payload;
 
 /// The `check_permission` of a function.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -36,6 +39,26 @@ impl Permission {
                 identity.is_authenticated() && arg.is_some() && arg == identity.user_id.as_deref()
             }
             Self::Role(allowed) => identity.roles.iter().any(|r| allowed.contains(r)),
+        }
+    }
+
+    /// Whether `identity` may call with these `args`, which need not have been checked yet.
+    ///
+    /// Where the handler gets its args as one object (`arg_orders: "map"`), the arg that
+    /// [`Self::Arg`] names may also stand one level down ([`one_level_down`]).
+    #[must_use]
+    pub fn permits(&self, orders: Option<&ArgOrders>, identity: &Identity, args: &Payload) -> bool {
+        let Self::Arg(name) = self else {
+            return self.allows(identity, None);
+        };
+        match top_level(args, name) {
+            Some(ArgValue::Str(value)) => self.allows(identity, Some(&value)),
+            // No string: nothing to be equal to.
+            Some(ArgValue::Other(_)) => false,
+            None if orders == Some(&ArgOrders::Map) => {
+                self.allows(identity, one_level_down(args, name).as_deref())
+            }
+            None => false,
         }
     }
 

@@ -226,7 +226,13 @@ impl Fields<'_> {
             .0
             .remove("config")
             .ok_or(InvalidMessage::Missing("config"))?;
-        let config_version = self.optional("config_version")?;
+        let config_version: Option<String> = self.optional("config_version")?;
+        if config_version.as_deref() == Some("") {
+            return Err(InvalidMessage::Field {
+                field: "config_version",
+                reason: "must not be empty; leave it out instead".to_owned(),
+            });
+        }
         Ok(ConfigText {
             config_version,
             text: text.get().to_owned(),

@@ -59,6 +59,15 @@ fn invalid(message: impl Into<String>) -> CallError {
 }
 
 impl Request {
+    /// The id, where an edge requires one.
+    ///
+    /// # Errors
+    /// `invalid_request`, if there is none.
+    pub fn required_id(&self) -> Result<&RequestId, CallError> {
+        let id = self.request_id.as_ref();
+        id.ok_or_else(|| invalid("missing required fields: request_id"))
+    }
+
     /// Reads a request from JSON.
     ///
     /// # Errors
@@ -103,9 +112,9 @@ struct Fields<'a> {
     service: Option<Cow<'a, str>>,
     request_type: Option<Cow<'a, str>>,
     version: Option<Cow<'a, str>>,
-    user_id: Option<Cow<'a, str>>,
-    device_id: Option<Cow<'a, str>>,
-    user_roles: Option<Vec<String>>,
+    user_id: Option<&'a RawValue>,
+    device_id: Option<&'a RawValue>,
+    user_roles: Option<&'a RawValue>,
     idempotency_key: Option<Cow<'a, str>>,
     trace: Option<Cow<'a, str>>,
     timeout_ms: Option<u64>,
@@ -149,27 +158,27 @@ impl<'de> Visitor<'de> for FieldsVisitor {
                         .map(|t| t.0);
                 }};
             }
+            macro_rules! raw {
+                ($bit:literal, $field:ident) => {{
+                    once($bit)?;
+                    out.$field = map.next_value().map_err(name)?;
+                }};
+            }
             match key.as_ref() {
                 "request_id" => text!(0, request_id),
                 "service" => text!(1, service),
                 "request_type" => text!(2, request_type),
                 "version" => text!(3, version),
-                "user_id" => text!(4, user_id),
-                "device_id" => text!(5, device_id),
+                "user_id" => raw!(4, user_id),
+                "device_id" => raw!(5, device_id),
                 "idempotency_key" => text!(6, idempotency_key),
                 "trace" => text!(7, trace),
-                "user_roles" => {
-                    once(8)?;
-                    out.user_roles = map.next_value().map_err(name)?;
-                }
+                "user_roles" => raw!(8, user_roles),
                 "timeout_ms" => {
                     once(9)?;
                     out.timeout_ms = map.next_value().map_err(name)?;
                 }
-                "args" => {
-                    once(10)?;
-                    out.args = map.next_value().map_err(name)?;
-                }
+                "args" => raw!(10, args),
                 _ => {
                     map.next_value::<serde::de::IgnoredAny>()?;
                 }
@@ -212,20 +221,42 @@ impl Fields<'_> {
             version: own(self.version),
             args,
             claim: Identity {
-                user_id: own(self.user_id).filter(|u| !u.is_empty()),
-                device_id: own(self.device_id).filter(|d| !d.is_empty()),
-                roles: self
-                    .user_roles
-                    .unwrap_or_default()
-                    .into_iter()
-                    .filter(|r| !r.is_empty())
-                    .collect(),
+                user_id: claimed_id(self.user_id),
+                device_id: claimed_id(self.device_id),
+                roles: claimed_roles(self.user_roles),
             },
             idempotency_key: own(self.idempotency_key),
             trace: own(self.trace),
             timeout_ms: self.timeout_ms,
         })
     }
+}
+
+// Claims are read leniently: they count only where the gateway trusts them, so a client that sends
+// none that can count is anonymous, not wrong.
+
+/// An id that a client claims: text, or the digits of a number.
+fn claimed_id(raw: Option<&RawValue>) -> Option<String> {
+    let raw = raw?;
+    if raw
+        .get()
+        .starts_with(|c: char| c == '-' || c.is_ascii_digit())
+    {
+        return Some(raw.get().to_owned());
+    }
+    text_of(raw)
+}
+
+/// The roles that a client claims: of a list its non-empty strings.
+fn claimed_roles(raw: Option<&RawValue>) -> Vec<String> {
+    let list: Option<Vec<&RawValue>> = raw.and_then(|raw| serde_json::from_str(raw.get()).ok());
+    list.into_iter().flatten().filter_map(text_of).collect()
+}
+
+/// The text of a non-empty string.
+fn text_of(raw: &RawValue) -> Option<String> {
+    let text: Option<String> = serde_json::from_str(raw.get()).ok();
+    text.filter(|text| !text.is_empty())
 }
 
 /// Cuts the value of `args` out of a MessagePack map: the map without it, and its bytes.
@@ -305,6 +336,30 @@ mod tests {
         assert_eq!(request.claim, Identity::anonymous());
         assert_eq!(named_version(Some("0.0.0")), None);
         assert_eq!(named_version(Some("")), Some(""));
+    }
+
+    #[test]
+    fn claims_that_cannot_count_are_no_mistake() {
+        let claim = |fields: &str| {
+            let text = format!(r#"{{"service":"s","request_type":"f",{fields}}}"#);
+            json(&text).unwrap().claim
+        };
+        assert_eq!(claim(r#""user_id":70"#).user_id.as_deref(), Some("70"));
+        assert_eq!(claim(r#""device_id":-1"#).device_id.as_deref(), Some("-1"));
+        assert_eq!(claim(r#""user_id":"\u0041""#).user_id.as_deref(), Some("A"));
+        for none in ["true", "[1]", "{}", r#""""#, "null"] {
+            assert_eq!(
+                claim(&format!(r#""user_id":{none}"#)),
+                Identity::anonymous()
+            );
+        }
+        let roles = |list: &str| claim(&format!(r#""user_roles":{list}"#)).roles;
+        assert_eq!(roles(r#"["a","",1,null,["b"],"c","a"]"#), ["a", "c", "a"]);
+        for none in [r#""admin""#, "{}", "1", "[]", "null"] {
+            assert_eq!(roles(none), [""; 0], "{none}");
+        }
+        let twice = r#"{"service":"s","request_type":"f","user_id":1,"user_id":"a"}"#;
+        assert!(json(twice).unwrap_err().message.contains("stands twice"));
     }
 
     #[test]

@@ -40,10 +40,16 @@ pub enum RetryMode {
 /// ```
 #[must_use]
 pub fn backoff(attempt: u32, jitter: f64) -> Duration {
+    backoff_within(attempt, jitter, FIRST_WAIT, MAX_WAIT)
+}
+
+/// [`backoff`] with another `first` wait and another `longest` one.
+#[must_use]
+pub fn backoff_within(attempt: u32, jitter: f64, first: Duration, longest: Duration) -> Duration {
     let doublings = attempt.saturating_sub(1).min(10);
-    let base = FIRST_WAIT.saturating_mul(1 << doublings).min(MAX_WAIT);
+    let base = first.saturating_mul(1 << doublings).min(longest);
     let jitter = if jitter.is_finite() { jitter } else { 1.0 };
-    base.mul_f64(jitter.clamp(0.0, 10.0)).min(MAX_WAIT)
+    base.mul_f64(jitter.clamp(0.0, 10.0)).min(longest)
 }
 
 impl Retry {

@@ -11,6 +11,7 @@
 //! | [`load`] | closed-loop load that accounts for each request it sent |
 //! | [`eventually`](mod@eventually) | waiting for a condition, never for a span of time |
 //! | [`process`], [`log`] | a child process, its output, its end |
+//! | [`vectors`] | test vectors, run against the code itself |
 //! | [`ports`], [`binaries`] | free ports that stay ours, and where the programs are |
 //!
 //! Tests share nothing: each starts its own broker on its own port, so they run in parallel. Whatever
@@ -42,6 +43,7 @@ pub mod ports;
 pub mod process;
 pub mod redis;
 pub mod socket;
+pub mod vectors;
 pub mod worker;
 
 pub use error::{Error, Result};

@@ -25,6 +25,9 @@ section! {
             what: "topics such as \"api:*\" or \"rpc:* call reply\"",
             check: |text| topic(text).map(drop),
         };
+        /// Whether calls need a user that the socket or its channel was opened for; without one they
+        /// are `unauthenticated`, before their request is read.
+        require_user: bool = false, Flag;
         /// Most channels of one socket.
         max_channels: usize = 100, Count::within(1..=100_000);
         /// Most calls of one socket at once, streams included.
@@ -65,6 +68,7 @@ impl PhoenixOptions {
                 .iter()
                 .filter_map(|text| topic(text).ok())
                 .collect(),
+            require_user: self.require_user,
             max_channels: self.max_channels,
             max_in_flight: self.max_in_flight,
             max_frame_bytes: self.max_frame_bytes,

@@ -117,6 +117,7 @@ fn every_option_can_come_from_the_environment() {
                 _ if is_path => file.clone(),
                 "secrets" => "users=0123456789abcdef".to_owned(),
                 "services" => "users".to_owned(),
+                "tokens" => "ops 0123456789abcdef *".to_owned(),
                 "cors_origins" | "check_origin" => "*".to_owned(),
                 "topics" => "rpc:* call reply".to_owned(),
                 "id" => "gateway-1".to_owned(),

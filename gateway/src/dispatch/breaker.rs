@@ -127,7 +127,8 @@ impl Breaker {
     }
 
     /// How long a call would be refused, in milliseconds; `None`: it would pass, if only as probe.
-    pub(crate) fn refuses(&self, now_ms: u64) -> Option<u64> {
+    #[must_use]
+    pub fn refuses(&self, now_ms: u64) -> Option<u64> {
         match decode(self.0.load(Ordering::Relaxed)) {
             State::Closed { .. } => None,
             State::HalfOpen { .. } => Some(PROBE_HINT_MS),
@@ -137,7 +138,7 @@ impl Breaker {
 
     /// Takes the outcome of a call that was no probe; returns whether it opened the breaker.
     /// Nothing that comes late changes one that is not closed.
-    pub(crate) fn record(&self, ok: bool, clock: Clock, options: &BreakerOptions) -> bool {
+    pub fn record(&self, ok: bool, clock: Clock, options: &BreakerOptions) -> bool {
         let mut word = self.0.load(Ordering::Relaxed);
         // The common path: it is well, and nothing is held against it.
         if (ok && word == 0) || options.failures == 0 {

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use sluice_protocol::argument::{ArgValue, top_level};
 use sluice_protocol::function::ChooseNodeMode;
-use sluice_protocol::{InstanceId, Payload};
+use sluice_protocol::{Identity, InstanceId, Payload};
 
 use super::rendezvous::score;
 use crate::registry::snapshot::{Function, Instance, Variant};
@@ -42,6 +42,8 @@ pub struct Selection<'a> {
     pub request_id: &'a str,
     /// The args, for hash and sticky.
     pub args: &'a Payload,
+    /// For whom: sticky keys may name a part of it.
+    pub identity: &'a Identity,
     /// Instances that did not take this call.
     pub tried: &'a [InstanceId],
     /// Milliseconds of the clock that [`Instance::suspend`] uses.
@@ -83,7 +85,7 @@ impl Selection<'_> {
                 Some(key) => by_hash(&candidates, &key),
                 None => random(&candidates),
             },
-            ChooseNodeMode::Sticky(arg) => match key_of(self.args, arg) {
+            ChooseNodeMode::Sticky(name) => match self.sticky_key(name) {
                 Some(key) => self.sticky(&candidates, &key, sticky).await,
                 None => random(&candidates),
             },
@@ -123,10 +125,36 @@ impl Selection<'_> {
         Ok(candidates)
     }
 
+    /// One turn for each call; a call that was not taken goes on to the next in line.
     fn round_robin(&self, candidates: &[&Arc<Instance>]) -> Option<Arc<Instance>> {
-        let count = candidates.len();
-        let turn = self.function.round_robin.fetch_add(1, Ordering::Relaxed);
-        (count > 0).then(|| candidates[turn % count].clone())
+        let all = &self.variant.instances;
+        let place = |id: &InstanceId| all.iter().position(|i| i.id == *id);
+        let next = match self.tried.last().and_then(place) {
+            Some(last) => last + 1,
+            None => {
+                let turn = self.function.round_robin.fetch_add(1, Ordering::Relaxed);
+                return (!candidates.is_empty())
+                    .then(|| candidates[turn % candidates.len()].clone());
+            }
+        };
+        let in_line = (0..all.len()).map(|step| &all[(next + step) % all.len()]);
+        in_line
+            .filter(|i| candidates.iter().any(|c| c.id == i.id))
+            .map(Arc::clone)
+            .next()
+    }
+
+    /// The arg of that name; where there is none, the part of the request that has the name.
+    fn sticky_key(&self, name: &str) -> Option<Vec<u8>> {
+        key_of(self.args, name).or_else(|| {
+            let text = match name {
+                "user_id" => self.identity.user_id.as_deref(),
+                "device_id" => self.identity.device_id.as_deref(),
+                "request_id" => Some(self.request_id),
+                _ => None,
+            };
+            text.map(|text| [b"s", text.as_bytes()].concat())
+        })
     }
 
     async fn sticky(

@@ -38,6 +38,7 @@ pub(super) struct Fake {
     functions: HashMap<&'static str, Arc<FunctionSpec>>,
     seen: Mutex<Vec<Call>>,
     open: mpsc::UnboundedSender<Open>,
+    scripted: Mutex<Option<CallError>>,
 }
 
 fn spec(name: &str, response_type: ResponseType) -> FunctionSpec {
@@ -52,6 +53,11 @@ impl Fake {
     /// What came through, in order.
     pub(super) fn seen(&self) -> Vec<Call> {
         self.seen.lock().clone()
+    }
+
+    /// What calls of `scripted` end with from now on.
+    pub(super) fn fail_with(&self, error: CallError) {
+        *self.scripted.lock() = Some(error);
     }
 
     fn hold(&self) -> Answers {
@@ -74,6 +80,7 @@ impl CallService for Fake {
             "fail" => Err(CallError::new(ErrorCode::RateLimited, "slow down")
                 .with_detail("retry_after_ms", 1500)),
             "broken" => Err(CallError::new(ErrorCode::NoWorkers, "nobody is there")),
+            "scripted" => Err(self.scripted.lock().clone().unwrap()),
             "none" => Ok(Reply::Accepted),
             "report" => Ok(Reply::Async(self.hold())),
             "items" => Ok(Reply::Stream(self.hold())),
@@ -127,6 +134,7 @@ impl Rig {
                 .collect(),
             seen: Mutex::default(),
             open,
+            scripted: Mutex::default(),
         });
         let health = Arc::new(Health::default());
         let capacity = Arc::new(Capacity::new(&config));

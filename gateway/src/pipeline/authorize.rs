@@ -3,8 +3,6 @@
 //! A rule that reads no args is checked before the before hook, so that strangers cost nothing; one
 //! that does is checked on the args that the hook leaves behind.
 
-use sluice_protocol::argument::{ArgValue, top_level};
-use sluice_protocol::permission::Permission;
 use sluice_protocol::{CallError, ErrorCode};
 
 use super::hooks::{Hooked, Hooks};
@@ -45,18 +43,13 @@ pub(super) fn admit(call: Resolved) -> Result<Admitted, CallError> {
 pub(super) async fn authorize(hooks: &Hooks, call: Hooked) -> Result<Permitted, CallError> {
     let call = call.into_resolved();
     let spec = call.spec();
-    let allowed = match (&spec.permission_callback, &spec.check_permission) {
-        (Some(callback), _) => Box::pin(hooks.permits(&call, callback)).await,
-        (None, Permission::Arg(name)) => match top_level(&call.call.args, name) {
-            Some(ArgValue::Str(value)) => {
-                let rule = &spec.check_permission;
-                rule.allows(&call.call.identity, Some(&value))
-            }
-            // Absent, no string, or there twice: nothing to be equal to.
-            _ => false,
-        },
-        // Checked in `admit`.
-        (None, Permission::Public | Permission::AnyAuthenticated | Permission::Role(_)) => true,
+    let allowed = match &spec.permission_callback {
+        Some(callback) => Box::pin(hooks.permits(&call, callback)).await,
+        None => {
+            let (orders, identity) = (spec.arg_orders.as_ref(), &call.call.identity);
+            let args = &call.call.args;
+            spec.check_permission.permits(orders, identity, args)
+        }
     };
     if allowed {
         Ok(Permitted(call))

@@ -210,12 +210,17 @@ impl Snapshot {
 }
 
 impl FunctionVersions {
+    /// Exactly this version; `None`: the function that has none.
+    #[must_use]
+    pub fn exact(&self, version: Option<&str>) -> Option<&Arc<Function>> {
+        self.versions
+            .iter()
+            .find(|f| f.version.as_ref().map(ApiVersion::as_str) == version)
+    }
+
     fn find(&self, version: Option<&str>) -> Option<&Arc<Function>> {
-        if let Some(version) = version {
-            return self
-                .versions
-                .iter()
-                .find(|f| f.version.as_ref().is_some_and(|v| v.as_str() == version));
+        if version.is_some() {
+            return self.exact(version);
         }
         // Newest first, one without version last.
         let candidates = || {

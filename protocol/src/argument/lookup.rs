@@ -43,6 +43,73 @@ pub fn top_level<'a>(args: &'a Payload, name: &str) -> Option<ArgValue<'a>> {
     }
 }
 
+/// Finds the string `name` one level down: in the objects at the top level of `args`.
+///
+/// `None` if it stands at the top level itself, nowhere, twice in one object, or with different
+/// values in two: nobody may decide by one of two values. Also if one of them is no string.
+///
+/// ```
+/// use sluice_protocol::Payload;
+/// use sluice_protocol::argument::one_level_down;
+///
+/// let args = Payload::json(r#"{"n": 1, "data": {"user": "u1"}, "more": {"user": "u1"}}"#);
+/// assert_eq!(one_level_down(&args, "user").as_deref(), Some("u1"));
+/// let args = Payload::json(r#"{"data": {"user": "u1"}, "more": {"user": "u2"}}"#);
+/// assert_eq!(one_level_down(&args, "user"), None);
+/// ```
+#[must_use]
+pub fn one_level_down(args: &Payload, name: &str) -> Option<String> {
+    let args = args.transcode(Encoding::Json).ok()?;
+    let text = std::str::from_utf8(&args.bytes).ok()?;
+    let Pairs(top) = serde_json::from_str(text).ok()?;
+    let mut found: Option<String> = None;
+    for (key, value) in top {
+        if key == name {
+            return None;
+        }
+        if !value.get().starts_with('{') {
+            continue;
+        }
+        let Pairs(inner) = serde_json::from_str(value.get()).ok()?;
+        let mut named = inner.into_iter().filter(|(key, _)| *key == name);
+        let Some((_, value)) = named.next() else {
+            continue;
+        };
+        let value: String = serde_json::from_str(value.get()).ok()?;
+        let other = found.as_ref().is_some_and(|found| *found != value);
+        if other || named.next().is_some() {
+            return None;
+        }
+        found = Some(value);
+    }
+    found
+}
+
+/// The entries of an object, all of them.
+struct Pairs<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Pairs<'de> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Pairs<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs<'de>, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(key) = map.next_key_seed(Text)? {
+                    pairs.push((key, map.next_value()?));
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        d.deserialize_map(Entries)
+    }
+}
+
 fn json<'a>(bytes: &'a [u8], name: &str) -> Option<ArgValue<'a>> {
     let text = std::str::from_utf8(bytes).ok()?;
     let mut d = serde_json::Deserializer::from_str(text);

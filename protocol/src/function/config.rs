@@ -1,5 +1,6 @@
 //! All functions of a service as one text.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
@@ -9,6 +10,7 @@ use crate::argument::Budget;
 use crate::id::{MAX_ID_BYTES, ServiceName};
 use crate::registry::Reason;
 use crate::suggest::did_you_mean;
+use crate::version::LATEST;
 
 /// The longest config, in bytes of its text.
 pub const MAX_CONFIG_BYTES: usize = 1024 * 1024;
@@ -75,10 +77,12 @@ fn functions(
     list: &[Value],
     reasons: &mut Vec<Reason>,
 ) -> Vec<FunctionSpec> {
+    let list: Vec<Cow<'_, Value>> = list.iter().map(without_latest).collect();
     let mut budget = Budget::default();
     let mut together = Together::default();
     let mut functions = Vec::with_capacity(list.len());
     for (index, value) in list.iter().enumerate() {
+        let value = value.as_ref();
         let label = label(service, index, value);
         let mut faults = together.name(value);
         match read::function(service, value, &mut budget) {
@@ -95,6 +99,18 @@ fn functions(
         }));
     }
     functions
+}
+
+/// A function whose version is only a way to say "the latest" has none.
+fn without_latest(value: &Value) -> Cow<'_, Value> {
+    let latest = value["version"]
+        .as_str()
+        .is_some_and(|version| version.is_empty() || version == LATEST);
+    let mut value = Cow::Borrowed(value);
+    if latest {
+        value.to_mut()["version"] = Value::Null;
+    }
+    value
 }
 
 /// How a function is called in reasons, also one that cannot be read.

@@ -137,7 +137,8 @@ impl<'v> Fields<'v> {
         spec.response_type = self
             .read("response_type", response_type)
             .unwrap_or_default();
-        spec.check_permission = self.check_permission(spec.arg_types.as_ref());
+        let as_map = spec.arg_orders == Some(ArgOrders::Map);
+        spec.check_permission = self.check_permission(spec.arg_types.as_ref(), as_map);
         spec.permission_callback = self.nullable("permission_callback", callback);
         spec.request_info = self.flag("request_info");
         spec.version = self.nullable("version", version);
@@ -215,11 +216,16 @@ impl<'v> Fields<'v> {
         .flatten()
     }
 
-    fn check_permission(&mut self, types: Option<&ArgTypes>) -> Permission {
+    fn check_permission(&mut self, types: Option<&ArgTypes>, as_map: bool) -> Permission {
         let read = |v: &Value| {
             let permission = Permission::from_json(v)?;
             // Such a rule would deny every call.
             if let (Permission::Arg(name), Some(types)) = (&permission, types) {
+                // It may stand one level down.
+                let nested = as_map && types.0.iter().any(|(_, spec)| spec.kind.takes_objects());
+                if nested && types.get(name).is_none() {
+                    return Ok(permission);
+                }
                 let spec = types.get(name).ok_or_else(|| {
                     let hint = did_you_mean(name, types.names());
                     format!("names an argument that arg_types does not declare{hint}")

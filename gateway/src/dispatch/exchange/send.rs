@@ -106,6 +106,7 @@ impl Exchange {
             variant: self.call.variant(),
             request_id: self.call.request_id().as_str(),
             args: self.call.args(),
+            identity: self.call.identity(),
             tried: &self.tried,
             now_ms: self.context.link.clock.now_ms(),
         }

@@ -1,6 +1,7 @@
 //! The edge over a fake gateway, without sockets.
 
 mod browsers;
+mod errors;
 mod hostile;
 mod replies;
 mod requests;

@@ -13,6 +13,8 @@ pub struct Phoenix {
     pub path: String,
     /// What may be joined; the first pattern that matches counts.
     pub topics: Vec<Topic>,
+    /// Whether calls need a user that the socket or its channel was opened for.
+    pub require_user: bool,
     /// Most channels of one socket.
     pub max_channels: usize,
     /// Most calls of one socket at once, streams included.
@@ -60,6 +62,7 @@ impl Default for Phoenix {
             enabled: true,
             path: "/socket/websocket".to_owned(),
             topics: vec![Topic::default()],
+            require_user: false,
             max_channels: 100,
             max_in_flight: 512,
             max_frame_bytes: 1 << 20,

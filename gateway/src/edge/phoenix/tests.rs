@@ -3,6 +3,7 @@
 mod bounds;
 mod calls;
 mod channels;
+mod errors;
 mod frames;
 mod message_pack;
 mod node;

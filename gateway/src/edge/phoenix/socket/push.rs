@@ -24,11 +24,12 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
     pub(super) fn on_call(&mut self, channel: &Arc<Channel>, frame: Frame<'_>) {
         let encoding = frame.payload.encoding;
         let reference = frame.reference;
-        let request = match encoding {
+        let read = match encoding {
+            _ if self.lacks_user(channel) => Err(unauthenticated()),
             Encoding::Json => Request::from_json(&frame.payload.bytes),
             Encoding::MessagePack => Request::from_message_pack(&frame.payload.bytes),
         };
-        let admitted = match request {
+        let admitted = match read {
             Ok(request) => self.admit(request),
             Err(error) => Err((request_id(&frame.payload), error)),
         };
@@ -58,15 +59,16 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
             .open(id, Arc::clone(channel), encoding, owed, answer);
     }
 
+    fn lacks_user(&self, channel: &Channel) -> bool {
+        self.shared.options.require_user && !channel.identity.is_authenticated()
+    }
+
     /// What the socket itself asks of a request.
     fn admit(
         &self,
         request: Request,
     ) -> Result<(RequestId, Request), (Option<RequestId>, CallError)> {
-        let Some(id) = request.request_id.clone() else {
-            let text = "missing required fields: request_id";
-            return Err((None, CallError::new(ErrorCode::InvalidRequest, text)));
-        };
+        let id = request.required_id().cloned().map_err(|e| (None, e))?;
         let refusal = if self.calls.contains(&id) {
             let text = "a request with this request_id is still in flight on this socket";
             CallError::new(ErrorCode::DuplicateRequest, text)
@@ -198,6 +200,11 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
             Stage::Late => false,
         }
     }
+}
+
+fn unauthenticated() -> CallError {
+    let text = "this socket has no user: connect or join with a token; the call did not run";
+    CallError::new(ErrorCode::Unauthenticated, text)
 }
 
 /// What to say of a call at first, and the answers that are still to come.
