@@ -66,6 +66,7 @@ async fn ready(State(parts): State<Parts>) -> Response {
             "ready": health.is_ready(),
             "draining": health.is_draining(),
             "broker_connected": health.broker_connected(),
+            "redis_available": health.redis_available(),
         }),
     )
 }

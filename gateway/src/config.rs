@@ -11,6 +11,7 @@ pub mod docs;
 mod function;
 mod gateway;
 mod http;
+mod idempotency;
 mod identity;
 mod kind;
 mod limit;
@@ -39,6 +40,7 @@ pub use self::dispatch::DispatchOptions;
 pub use self::function::FixedFunction;
 pub use self::gateway::Gateway;
 pub use self::http::Http;
+pub use self::idempotency::IdempotencyOptions;
 pub use self::identity::IdentityOptions;
 pub use self::limits::{KeyLayout, LimitOptions, OnFailure};
 pub use self::log::Log;
@@ -96,6 +98,7 @@ sections! {
     dispatch: DispatchOptions, "`[dispatch]`";
     limits: LimitOptions, "`[limits]`";
     results: ResultOptions, "`[results]`";
+    idempotency: IdempotencyOptions, "`[idempotency]`";
     log: Log, "`[log]`";
 }
 

@@ -2,6 +2,7 @@
 
 mod authorize;
 mod limit;
+mod once;
 mod resolve;
 mod validate;
 
@@ -16,6 +17,8 @@ pub use self::validate::Ready;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::health::Health;
+use crate::idempotency::OnceStore;
+use crate::idempotency::memory::MemoryOnce;
 use crate::limiter::{Limiter, Quota, Refused};
 use crate::registry::Registry;
 use crate::reply::Reply;
@@ -77,6 +80,7 @@ pub struct Pipeline {
     health: Arc<Health>,
     limiter: Arc<Limiter>,
     refused: Arc<Refused>,
+    once: once::Once,
 }
 
 impl Pipeline {
@@ -100,6 +104,10 @@ impl Pipeline {
             health,
             limiter: Arc::new(Limiter::in_memory(&config.limit, &config.limits)),
             refused: Arc::new(Refused::new(config.limits.refused_per_minute)),
+            once: once::Once::new(
+                Arc::new(MemoryOnce::new(&config.idempotency)),
+                config.idempotency.max_answer_bytes,
+            ),
         }
     }
 
@@ -108,6 +116,13 @@ impl Pipeline {
     pub fn limited_by(mut self, limiter: Arc<Limiter>, refused: Arc<Refused>) -> Self {
         self.limiter = limiter;
         self.refused = refused;
+        self
+    }
+
+    /// The same with this store of idempotency keys, instead of one in memory.
+    #[must_use]
+    pub fn with_once(mut self, store: Arc<dyn OnceStore>) -> Self {
+        self.once = self.once.over(store);
         self
     }
 
@@ -144,6 +159,8 @@ impl Pipeline {
     }
 
     async fn pass(&self, call: Call) -> Result<Reply, CallError> {
+        // As the client asked: later stages may change the args.
+        let asked = once::Asked::of(&call);
         // All later stages need the function's spec.
         let call = resolve::resolve(&self.registry.snapshot(), call, self.limits)
             .map_err(|error| self.unless_deaf(error))?;
@@ -154,6 +171,11 @@ impl Pipeline {
         // Before any acknowledgement: every fault is reported while it can be.
         let call = validate::validate(call)?;
         // Takes `Ready` and nothing earlier: a stage that is left out does not compile.
-        self.dispatcher.send(call).await
+        let dispatcher = self.dispatcher.clone();
+        self.once
+            .run(asked, call, move |call| async move {
+                dispatcher.send(call).await
+            })
+            .await
     }
 }

@@ -137,6 +137,7 @@ impl RedisLink {
     pub async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Unavailable> {
         self.bounded(async |connection| command.query_async(connection).await)
             .await
+            .and_then(converted)
     }
 
     /// Runs a script by its hash; one that Redis does not know (any more) is loaded first.
@@ -158,6 +159,18 @@ impl RedisLink {
         }
         self.bounded(async |connection| invocation.invoke_async(connection).await)
             .await
+            .and_then(converted)
+    }
+
+    /// Sends several commands in one go; what they answer is not looked at, except for errors. In
+    /// a cluster all their keys must lie in one slot.
+    ///
+    /// # Errors
+    /// See [`Unavailable`]; never later than the timeout.
+    pub async fn pipeline(&self, commands: &redis::Pipeline) -> Result<(), Unavailable> {
+        self.bounded(async |connection| commands.query_async(connection).await)
+            .await
+            .map(drop)
     }
 
     /// Whether the last probe found Redis, and nothing was lost since.
@@ -178,10 +191,10 @@ impl RedisLink {
         &self.shared.prefix
     }
 
-    async fn bounded<T>(
+    async fn bounded(
         &self,
-        run: impl AsyncFnOnce(&mut Connection) -> redis::RedisResult<T>,
-    ) -> Result<T, Unavailable> {
+        run: impl AsyncFnOnce(&mut Connection) -> redis::RedisResult<Value>,
+    ) -> Result<Value, Unavailable> {
         let shared = &self.shared;
         let Some(connected) = shared.connection.load_full() else {
             return Err(Unavailable::Away(shared.reason.lock().clone()));
@@ -241,6 +254,10 @@ impl Shared {
     }
 }
 
+fn converted<T: FromRedisValue>(value: Value) -> Result<T, Unavailable> {
+    redis::from_redis_value(value).map_err(|error| Unavailable::Unexpected(error.to_string()))
+}
+
 /// What an error of the client means for who asked.
 fn classify(error: &redis::RedisError) -> Unavailable {
     let text = error.to_string();
@@ -253,7 +270,6 @@ fn classify(error: &redis::RedisError) -> Unavailable {
         ) => Unavailable::ReadOnly(text),
         // Before Redis 7 a script hides it in its own error.
         _ if text.contains("READONLY") => Unavailable::ReadOnly(text),
-        ErrorKind::UnexpectedReturnType => Unavailable::Unexpected(text),
         ErrorKind::Server(_) | ErrorKind::Extension => Unavailable::Refused(text),
         _ => Unavailable::Lost(text),
     }

@@ -18,12 +18,10 @@ use crate::dispatch::{Clock, Dispatcher, Link};
 use crate::edge;
 use crate::edge::capacity::Capacity;
 use crate::health::Health;
-use crate::limiter::Limiter;
 use crate::pipeline::Pipeline;
 use crate::registry::Registry;
-use crate::results::ResultStore;
 use crate::shard::Shard;
-use crate::sticky::StickyStore;
+use crate::stores::{StoreMaker, Stores};
 
 /// What all shards share.
 #[derive(Debug, Clone)]
@@ -31,8 +29,7 @@ pub(super) struct Shared {
     pub(super) subjects: Arc<Subjects>,
     pub(super) clock: Clock,
     pub(super) registry: Arc<Registry>,
-    pub(super) sticky: Arc<dyn StickyStore>,
-    pub(super) results: Arc<dyn ResultStore>,
+    pub(super) stores: StoreMaker,
     pub(super) page: Option<Arc<Page>>,
     pub(super) health: Arc<Health>,
     pub(super) capacity: Arc<Capacity>,
@@ -110,14 +107,14 @@ async fn run(
             return;
         }
     };
-    let limiter = match shared.limits.of_shard(&shared.config) {
-        Ok(limiter) => limiter,
+    let stores = match shared.stores.open() {
+        Ok(stores) => stores,
         Err(error) => {
-            let _ = started.send(Err(error));
+            let _ = started.send(Err(error.into()));
             return;
         }
     };
-    let shard = shard(id, &shared, broker.clone(), limiter);
+    let shard = shard(id, &shared, stores, broker.clone());
     if started.send(Ok(())).is_err() {
         return;
     }
@@ -153,7 +150,8 @@ async fn connect(
     ))
 }
 
-fn shard(id: usize, shared: &Shared, broker: Arc<NatsBroker>, limiter: Arc<Limiter>) -> Arc<Shard> {
+fn shard(id: usize, shared: &Shared, stores: Stores, broker: Arc<NatsBroker>) -> Arc<Shard> {
+    let limiter = shared.limits.of_shard(stores.redis.clone());
     let link = Link {
         inbox: broker.inbox().clone(),
         broker,
@@ -161,12 +159,7 @@ fn shard(id: usize, shared: &Shared, broker: Arc<NatsBroker>, limiter: Arc<Limit
         subjects: shared.subjects.clone(),
     };
     let options = shared.config.dispatch.clone();
-    let dispatcher = Dispatcher::new(
-        link,
-        shared.registry.clone(),
-        shared.sticky.clone(),
-        options,
-    );
+    let dispatcher = Dispatcher::new(link, shared.registry.clone(), stores.sticky, options);
     Arc::new(Shard {
         id,
         pipeline: Pipeline::new(
@@ -175,8 +168,9 @@ fn shard(id: usize, shared: &Shared, broker: Arc<NatsBroker>, limiter: Arc<Limit
             &shared.config,
             shared.health.clone(),
         )
-        .limited_by(limiter, shared.limits.refused.clone()),
-        results: shared.results.clone(),
+        .limited_by(limiter, shared.limits.refused.clone())
+        .with_once(stores.once),
+        results: stores.results,
         page: shared.page.clone(),
         health: shared.health.clone(),
         capacity: shared.capacity.clone(),

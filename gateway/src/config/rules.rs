@@ -40,6 +40,7 @@ fn sign_in(config: &Config, reader: &mut Reader<'_>) {
         "nats.user",
         "nats.password",
         "nats.token",
+        "nats.nkey",
         "nats.credentials",
     ];
     if !reader.are_right(&names) {
@@ -57,6 +58,7 @@ fn sign_in(config: &Config, reader: &mut Reader<'_>) {
     let ways = [
         (nats.user.is_some(), "nats.user"),
         (nats.token.is_some(), "nats.token"),
+        (nats.nkey.is_some(), "nats.nkey"),
         (nats.credentials.is_some(), "nats.credentials"),
     ];
     let mut given = ways.iter().filter(|(given, _)| *given).map(|(_, n)| *n);
