@@ -44,7 +44,14 @@ async fn ask(
     if let Some(token) = token {
         request = request.header("authorization", format!("Bearer {token}"));
     }
-    let request = request.body(Body::from("{\"disabled\":true}")).unwrap();
+    send(
+        router,
+        request.body(Body::from("{\"disabled\":true}")).unwrap(),
+    )
+    .await
+}
+
+async fn send(router: &Router, request: Request<Body>) -> (StatusCode, Value) {
     let response = router.clone().oneshot(request).await.unwrap();
     let status = response.status();
     let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
@@ -111,4 +118,42 @@ async fn the_config_is_shown_with_its_secrets_masked() {
     let text = body["config"].as_str().unwrap();
     assert!(text.contains("admin"), "{text}");
     assert!(!text.contains("0123456789abcdef"));
+}
+
+#[tokio::test]
+async fn limits_are_added_changed_reset_and_removed_and_each_change_is_noted() {
+    let router = desk(false);
+    let change = async |method: Method, path: &str, body: &str| {
+        let request = Request::builder().method(method).uri(path);
+        let request = request.header("authorization", format!("Bearer {ALL}"));
+        send(&router, request.body(Body::from(body.to_owned())).unwrap()).await
+    };
+    let limit = r#"{"key": "user_id", "max_requests": 5, "window_ms": 1000}"#;
+    let (status, body) = change(Method::PUT, "/v1/limits/five", limit).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let more = r#"{"name": "five", "key": "user_id", "max_requests": 6, "window_ms": 1000}"#;
+    assert_eq!(change(Method::PUT, "/v1/limits/five", more).await.0, 200);
+    let (_, body) = ask(&router, &Method::GET, "/v1/limits/five?value=u", Some(READ)).await;
+    assert_eq!(body["limit"]["max_requests"], 6, "{body}");
+    assert_eq!(body["key"]["remaining"], 6, "{body}");
+    for (path, wrong) in [
+        ("/v1/limits/five", "{"),
+        (
+            "/v1/limits/five",
+            r#"{"key": "user_id", "max_requests": -1, "window_ms": 0}"#,
+        ),
+        ("/v1/limits/six", more),
+    ] {
+        let (status, body) = change(Method::PUT, path, wrong).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
+    }
+    let reset = change(Method::POST, "/v1/limits/five/reset?value=u", "").await;
+    assert_eq!(reset.0, 200);
+    assert_eq!(change(Method::DELETE, "/v1/limits/five", "").await.0, 200);
+    assert_eq!(change(Method::DELETE, "/v1/limits/five", "").await.0, 404);
+    let (_, audit) = ask(&router, &Method::GET, "/v1/audit", Some(ALL)).await;
+    let entries = audit["entries"].as_array().unwrap();
+    assert_eq!(entries.len(), 4, "{audit}");
+    assert_eq!(entries[2]["before"]["limit"]["max_requests"], 5, "{audit}");
+    assert_eq!(entries[2]["after"]["max_requests"], 6, "{audit}");
 }

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use sluice_protocol::Subjects;
 use tokio_util::sync::CancellationToken;
 
-use super::AppError;
 use crate::config::Config;
 use crate::limiter::{Limiter, Refused};
-use crate::redis_link::RedisLink;
+use crate::redis_link::{OpenError, RedisLink};
 use crate::registry::Registry;
 
 /// What all shards share of limits.
@@ -19,17 +18,13 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// The limiter for one shard: its calls go over a connection of its own thread.
-    pub(super) fn of_shard(&self, config: &Config) -> Result<Arc<Limiter>, AppError> {
-        if !config.redis.is_enabled() {
-            return Ok(self.limiter.clone());
+    /// The limiter for one shard: its calls go over the connection of its own thread.
+    pub(super) fn of_shard(&self, link: Option<RedisLink>) -> Arc<Limiter> {
+        match link {
+            Some(link) => Arc::new(self.limiter.over(link)),
+            None => self.limiter.clone(),
         }
-        Ok(Arc::new(self.limiter.over(open(config)?)))
     }
-}
-
-fn open(config: &Config) -> Result<RedisLink, AppError> {
-    RedisLink::open(&config.redis).map_err(|e| AppError::System(std::io::Error::other(e)))
 }
 
 /// The limiter over Redis, or over this process where there is none.
@@ -39,13 +34,16 @@ pub(super) fn start(
     client: async_nats::Client,
     subjects: &Arc<Subjects>,
     stop: &CancellationToken,
-) -> Result<Limits, AppError> {
+) -> Result<Limits, OpenError> {
     let (limits, options) = (&config.limit, &config.limits);
     let limiter = if config.redis.is_enabled() {
         let registry = registry.clone();
-        Limiter::in_redis(open(config)?, limits, options, move || {
-            registry.live_gateways()
-        })
+        Limiter::in_redis(
+            RedisLink::open(&config.redis)?,
+            limits,
+            options,
+            move || registry.live_gateways(),
+        )
     } else {
         Limiter::in_memory(limits, options)
     };

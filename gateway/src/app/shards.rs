@@ -19,7 +19,6 @@ use crate::edge;
 use crate::edge::capacity::Capacity;
 use crate::health::Health;
 use crate::hooks::Callbacks;
-use crate::limiter::Limiter;
 use crate::pipeline::Pipeline;
 use crate::registry::Registry;
 use crate::shard::Shard;
@@ -117,14 +116,7 @@ async fn run(
             return;
         }
     };
-    let limiter = match shared.limits.of_shard(&shared.config) {
-        Ok(limiter) => limiter,
-        Err(error) => {
-            let _ = started.send(Err(error));
-            return;
-        }
-    };
-    let shard = shard(id, &shared, stores, broker.clone(), limiter);
+    let shard = shard(id, &shared, stores, broker.clone());
     if started.send(Ok(())).is_err() {
         return;
     }
@@ -160,13 +152,8 @@ async fn connect(
     ))
 }
 
-fn shard(
-    id: usize,
-    shared: &Shared,
-    stores: Stores,
-    broker: Arc<NatsBroker>,
-    limiter: Arc<Limiter>,
-) -> Arc<Shard> {
+fn shard(id: usize, shared: &Shared, stores: Stores, broker: Arc<NatsBroker>) -> Arc<Shard> {
+    let limiter = shared.limits.of_shard(stores.redis.clone());
     let link = Link {
         inbox: broker.inbox().clone(),
         broker,

@@ -229,3 +229,47 @@ async fn a_replica_that_takes_no_writes_counts_as_away() {
     until(&link, true).await;
     eventually("admits again", async || call(&closed, "u").await.is_ok()).await;
 }
+
+#[tokio::test]
+async fn a_hint_over_the_broker_spares_waiting_for_the_poll() {
+    let redis = TestRedis::start();
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let broker = sluice_broker::Broker::spawn(address, sluice_broker::BrokerOptions::default());
+    let broker = broker.await.unwrap();
+    let options = LimitOptions {
+        // Nobody waits for that.
+        poll: Duration::from_secs(3600),
+        ..LimitOptions::default()
+    };
+    let mut limiters = Vec::new();
+    for _ in 0..2 {
+        let limiter = Limiter::in_redis(redis.link().await, &[], &options, || 2);
+        let client = async_nats::connect(broker.url()).await.unwrap();
+        let follower = limiter.clone();
+        tokio::spawn(async move {
+            let subjects = Subjects::new("sluice").unwrap();
+            let stop = CancellationToken::new();
+            follower.follow(Some(client), &subjects, stop).await;
+        });
+        limiters.push(limiter);
+    }
+    // Noise on the subject is ignored.
+    let client = async_nats::connect(broker.url()).await.unwrap();
+    for body in ["", "{", r#"{"type":"other","protocol":1,"generation":9}"#] {
+        client
+            .publish("sluice.gateway.event", body.into())
+            .await
+            .unwrap();
+    }
+    let mut added = 0;
+    // The second one may still be subscribing at the first.
+    eventually("the other one has heard", async || {
+        let name = format!("n{added}");
+        limiters[0].add(limit(&name, "all", 5, 1000)).await.unwrap();
+        added += 1;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        !limiters[1].list().is_empty()
+    })
+    .await;
+    broker.shutdown().await;
+}
