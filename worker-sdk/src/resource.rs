@@ -82,6 +82,10 @@ pub use ::http;
 
 use crate::Error;
 
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/resources.md")]
+struct Guide;
+
 /// Where the decisions of each visit are told.
 ///
 /// A trace has names and answers only, nothing of the request.

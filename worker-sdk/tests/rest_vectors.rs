@@ -2,6 +2,8 @@
 //!
 //! A vector passes, or stands in `docs/deviations-rest.json` with its reason.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "../../tests/src/vectors/rest/mod.rs"]
 #[allow(unreachable_pub, reason = "public where the end-to-end tests use it")]
 mod rest;

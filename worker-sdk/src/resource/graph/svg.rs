@@ -20,7 +20,7 @@ const TITLE: i32 = 44;
 const COLUMNS: usize = 3;
 
 const STYLE: &str = "text{font:12px sans-serif;fill:#222}.title{font:bold 15px sans-serif}\
-.label{font-size:10px;fill:#555}.d{fill:#e3f2fd;stroke:#1565c0}.a{fill:#ede7f6;stroke:#4527a0}\
+.label{font-size:10px;fill:#555;paint-order:stroke;stroke:#fafafa;stroke-width:3px}.d{fill:#e3f2fd;stroke:#1565c0}.a{fill:#ede7f6;stroke:#4527a0}\
 .h{stroke:#777}.l{fill:#fff;stroke:#1565c0;stroke-dasharray:3 2}\
 .e{fill:none;stroke:#555;marker-end:url(#arrow)}.part{fill:#fafafa;stroke:#ddd}";
 
@@ -69,7 +69,7 @@ pub fn svg() -> String {
 fn place(index: usize) -> ((i32, i32), i32) {
     let height = |row: usize| {
         let parts = Part::ALL.iter().skip(row * COLUMNS).take(COLUMNS);
-        parts.map(|part| nodes(*part).len()).max().unwrap_or(0) as i32 * ROW + TITLE + 14
+        parts.map(|part| nodes(*part).len()).max().unwrap_or(0) as i32 * ROW + TITLE + 36
     };
     let (row, column) = (index / COLUMNS, index % COLUMNS);
     let above: i32 = (0..row).map(|row| height(row) + 16).sum();
