@@ -7,6 +7,7 @@ use super::negotiate::{
     self, Dimension, Languages, is_identity, same_type, says_something, with_identity,
 };
 use super::table::{Decision, Part, Test};
+use super::trace::{Answer, Step};
 use super::{Comparison, ETag, Handler, HttpDate, Node, Source, Visit};
 use crate::Error;
 
@@ -89,6 +90,16 @@ impl Alternatives {
             Dimension::Language => self.settle_language(visit, header).await,
             Dimension::Charset => self.settle_charset(visit, header).await,
             Dimension::Encoding => self.settle_encoding(visit, header).await,
+        }
+    }
+
+    /// Whether anything is declared of a dimension.
+    pub(crate) fn declares(&self, dimension: Dimension) -> bool {
+        match dimension {
+            Dimension::MediaType => self.media_types.is_some(),
+            Dimension::Language => self.languages.is_some(),
+            Dimension::Charset => self.charsets.is_some(),
+            Dimension::Encoding => self.encodings.is_some(),
         }
     }
 
@@ -192,7 +203,7 @@ pub(crate) fn precondition(visit: &Visit, test: Test) -> bool {
     match test {
         Test::GetOrHead => visit.is_read(),
         Test::Method(name) => visit.method().as_str() == name,
-        Test::Has(header) => visit.headers().contains_key(header),
+        Test::Has(header) => is_conditional(visit) && visit.headers().contains_key(header),
         Test::HasOnRead(header) => visit.is_read() && visit.headers().contains_key(header),
         Test::IsStar(header) => visit.joined(header).is_some_and(|v| v.trim() == "*"),
         Test::IsDate(header) => date(header).is_some(),
@@ -215,6 +226,12 @@ pub(crate) fn precondition(visit: &Visit, test: Test) -> bool {
     }
 }
 
+/// Whether preconditions mean anything: not for methods that select no representation (13.2.1).
+fn is_conditional(visit: &Visit) -> bool {
+    let method = visit.method();
+    ![Method::OPTIONS, Method::TRACE, Method::CONNECT].contains(&method)
+}
+
 /// Walks the preconditions alone: the handler that they lead to, or `None` to go on.
 pub(crate) fn preconditions(visit: &Visit) -> Option<Handler> {
     let mut decision = Decision::IfMatchExists;
@@ -223,11 +240,9 @@ pub(crate) fn preconditions(visit: &Visit) -> Option<Handler> {
         let super::Rule::Test(test) = row.rule else {
             return None;
         };
-        let edge = if precondition(visit, test) {
-            row.yes
-        } else {
-            row.no
-        };
+        let yes = precondition(visit, test);
+        visit.trace(|trace| trace.add(Step::Decision(decision, Answer::of(yes))));
+        let edge = if yes { row.yes } else { row.no };
         match edge.end(false) {
             Node::Handler(handler) => return Some(handler),
             Node::Decision(next) if next.row().part == Part::Preconditions => decision = next,

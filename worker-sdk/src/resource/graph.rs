@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use super::table::{ENTRY, ON_ERROR, Part, TABLE, after};
 use super::{Action, Edge, Handler, Node};
 
-pub use svg::svg;
+pub use svg::{svg, svg_of};
 
 /// An edge of a picture.
 struct Arrow {

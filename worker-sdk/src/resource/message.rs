@@ -1,11 +1,13 @@
 //! A request to a resource and its response, as plain data: nothing here knows a transport.
 
+use std::fmt;
+
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
 
 /// A request to a [`Resource`](super::Resource).
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ResourceRequest {
     /// The method, as the client wrote it: methods are case-sensitive.
     pub method: Method,
@@ -44,6 +46,16 @@ impl ResourceRequest {
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
         self
+    }
+}
+
+/// Without query, headers and body: they may be secret.
+impl fmt::Debug for ResourceRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResourceRequest")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }
 

@@ -91,3 +91,36 @@ fn land(
     }
     Ok(landing)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::{ENTRY, Handler};
+
+    #[test]
+    fn what_is_constant_is_not_asked() {
+        let visit = Visit::new(
+            crate::resource::ResourceRequest::new(http::Method::GET, "/"),
+            true,
+        );
+        let plan = Plan::new(&HashMap::new(), false, false).unwrap();
+        let known = Node::Decision(Decision::KnownMethod);
+        assert_eq!(plan.land(&visit, ENTRY, false), known);
+        let passed = vec![Step::Decision(Decision::ServiceAvailable, Answer::Yes)];
+        assert_eq!(
+            visit.state(|state| state.trace.take()).unwrap().steps(),
+            passed
+        );
+        // Without a tag nothing matches; without a date nothing is modified.
+        let from = Node::Decision(Decision::EtagMatchesForIfMatch);
+        let failed = Node::Handler(Handler::PreconditionFailed);
+        assert_eq!(plan.land(&visit, from, false), failed);
+        let plan = Plan::new(&HashMap::new(), true, true).unwrap();
+        assert_eq!(plan.land(&visit, from, false), from);
+        let closed = Source::Constant(Verdict::No);
+        let closed = HashMap::from([(Decision::ServiceAvailable, closed)]);
+        let plan = Plan::new(&closed, true, true).unwrap();
+        let handler = Node::Handler(Handler::ServiceNotAvailable);
+        assert_eq!(plan.land(&visit, ENTRY, false), handler);
+    }
+}

@@ -59,7 +59,7 @@ pub enum Test {
     Accepts(Dimension),
     /// An acceptable alternative of this dimension is declared.
     Negotiates(Dimension),
-    /// The request has this header.
+    /// The request has this header, and its method is one with preconditions.
     Has(&'static str),
     /// The request has this header, and is a GET or HEAD.
     HasOnRead(&'static str),

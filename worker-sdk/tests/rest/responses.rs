@@ -259,3 +259,15 @@ async fn shared_decisions_follow_the_action_that_ran() {
         .unwrap();
     assert_eq!(send(&resource, Method::POST, &[]).await.status, 202);
 }
+
+#[tokio::test]
+async fn trace_has_no_preconditions() {
+    let resource = Resource::graph()
+        .allowed_methods([Method::GET, Method::TRACE])
+        .etag(ETag::strong("1"))
+        .build()
+        .unwrap();
+    let stale = [("if-match", "\"2\"")];
+    assert_eq!(send(&resource, Method::TRACE, &stale).await.status, 200);
+    assert_eq!(send(&resource, Method::GET, &stale).await.status, 412);
+}

@@ -2,7 +2,7 @@
 
 use sluice_worker::resource::http::Method;
 use sluice_worker::resource::{
-    Decision, Filter, Pipeline, Resource, TRACE_HEADER, TraceTo, Visit, with,
+    Decision, ETag, Filter, Negotiate, Pipeline, Resource, TRACE_HEADER, TraceTo, Visit, with,
 };
 
 use crate::{header, request, send};
@@ -56,6 +56,24 @@ async fn json_has_every_step() {
         { "handler": "handle_not_found", "status": 404 },
     ]);
     assert_eq!(trace.to_json(), expected);
+}
+
+#[tokio::test]
+async fn pipelines_tell_what_was_negotiated_and_compared() {
+    let negotiate = Negotiate::new()
+        .media_types(["text/html"])
+        .charsets(["utf-8"]);
+    let pipeline = Pipeline::new().negotiate(negotiate).entity("E").get();
+    let resource = Resource::pipeline(pipeline.etag(ETag::strong("1")))
+        .build()
+        .unwrap();
+    let same = [("if-none-match", "\"1\"")];
+    let (_, trace) = resource.trace(request(Method::GET, &same)).await;
+    let expected = "media_type_available?=yes, charset_available?=yes, if_match_exists?=no, \
+                    if_unmodified_since_exists?=no, if_none_match_exists?=yes, \
+                    if_none_match_star?=no, etag_matches_for_if_none?=yes, \
+                    method_get_or_head?=yes, handle_not_modified=304";
+    assert_eq!(trace.to_header(), expected);
 }
 
 #[tokio::test]

@@ -1,11 +1,11 @@
 //! The graph as SVG: a column for each part, decisions from top to bottom, what they lead to beside
 //! them. Edges between columns are links, so that no line crosses the picture.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
 use super::super::table::{ENTRY, ON_ERROR, Part, TABLE};
-use super::super::{Action, Node};
+use super::super::{Action, Node, Step, Trace};
 use super::{Arrow, arrows, colour, id, text};
 
 const BOX: (i32, i32) = (230, 26);
@@ -22,7 +22,8 @@ const COLUMNS: usize = 3;
 const STYLE: &str = "text{font:12px sans-serif;fill:#222}.title{font:bold 15px sans-serif}\
 .label{font-size:10px;fill:#555;paint-order:stroke;stroke:#fafafa;stroke-width:3px}.d{fill:#e3f2fd;stroke:#1565c0}.a{fill:#ede7f6;stroke:#4527a0}\
 .h{stroke:#777}.l{fill:#fff;stroke:#1565c0;stroke-dasharray:3 2}\
-.e{fill:none;stroke:#555;marker-end:url(#arrow)}.part{fill:#fafafa;stroke:#ddd}";
+.e{fill:none;stroke:#555;marker-end:url(#arrow)}.v{stroke-width:3}.yes{stroke:#2e7d32;stroke-width:3}.no{stroke:#c62828;stroke-width:3}\
+.part{fill:#fafafa;stroke:#ddd}";
 
 /// One line of a column: a node that has edges.
 struct Line {
@@ -36,6 +37,54 @@ struct Line {
 /// The graph as SVG.
 #[must_use]
 pub fn svg() -> String {
+    drawn(&Way::default())
+}
+
+/// The graph as SVG, with the way that a visit took: green where the answer was yes, red where no.
+///
+/// A jump that a decision made by itself is no edge of the graph; the nodes at its ends are marked.
+#[must_use]
+pub fn svg_of(trace: &Trace) -> String {
+    drawn(&Way::of(trace))
+}
+
+/// What of the graph is marked.
+#[derive(Default)]
+struct Way {
+    nodes: HashSet<Node>,
+    edges: HashSet<(Node, Node)>,
+}
+
+impl Way {
+    fn of(trace: &Trace) -> Self {
+        let steps = trace.steps().iter().filter_map(|step| match step {
+            Step::Decision(decision, _) => Some(Node::Decision(*decision)),
+            Step::Action(action) => Some(Node::Action(*action)),
+            Step::Handler(handler, _) => Some(Node::Handler(*handler)),
+            Step::Pipeline(..) => None,
+        });
+        let steps: Vec<Node> = steps.collect();
+        Self {
+            edges: steps.windows(2).map(|pair| (pair[0], pair[1])).collect(),
+            nodes: steps.into_iter().collect(),
+        }
+    }
+
+    fn node(&self, node: Node) -> &'static str {
+        if self.nodes.contains(&node) { " v" } else { "" }
+    }
+
+    fn edge(&self, arrow: &Arrow) -> &'static str {
+        let is_on_it = self.edges.contains(&(arrow.from, arrow.to));
+        match arrow.label.starts_with("no") {
+            true if is_on_it => " no",
+            false if is_on_it => " yes",
+            _ => "",
+        }
+    }
+}
+
+fn drawn(way: &Way) -> String {
     let (lines, size) = layout();
     let mut out = String::new();
     let _ = writeln!(
@@ -52,7 +101,7 @@ pub fn svg() -> String {
     }
     let places: HashMap<Node, (i32, i32)> = lines.iter().map(|l| (l.node, l.at)).collect();
     for line in &lines {
-        draw_line(&mut out, line, &places);
+        draw_line(&mut out, line, &places, way);
     }
     let _ = writeln!(
         out,
@@ -123,7 +172,7 @@ fn draw_part(out: &mut String, index: usize, part: Part) {
     );
 }
 
-fn draw_line(out: &mut String, line: &Line, places: &HashMap<Node, (i32, i32)>) {
+fn draw_line(out: &mut String, line: &Line, places: &HashMap<Node, (i32, i32)>, way: &Way) {
     let (x, y) = line.at;
     let (class, round) = match line.node {
         Node::Action(_) => ("a", 13),
@@ -131,10 +180,11 @@ fn draw_line(out: &mut String, line: &Line, places: &HashMap<Node, (i32, i32)>) 
     };
     let _ = writeln!(
         out,
-        "<g id=\"{}\"><title>{}</title><rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{}\" \
+        "<g id=\"{}\"><title>{}</title><rect class=\"{class}{}\" x=\"{x}\" y=\"{y}\" width=\"{}\" \
          height=\"{}\" rx=\"{round}\"/><text x=\"{}\" y=\"{}\">{}</text></g>",
         id(line.node),
         escaped(line.asks),
+        way.node(line.node),
         BOX.0,
         BOX.1,
         x + 8,
@@ -142,21 +192,22 @@ fn draw_line(out: &mut String, line: &Line, places: &HashMap<Node, (i32, i32)>) 
         text(line.node)
     );
     for (index, arrow) in line.beside.iter().enumerate() {
-        draw_beside(out, arrow, line.at, index as i32);
+        draw_beside(out, arrow, line.at, index as i32, way);
     }
     for arrow in &line.below {
-        draw_below(out, arrow, line.at, places[&arrow.to]);
+        draw_below(out, arrow, line.at, places[&arrow.to], way);
     }
 }
 
 /// A handler, or a link to a node of another column.
-fn draw_beside(out: &mut String, arrow: &Arrow, (x, y): (i32, i32), index: i32) {
+fn draw_beside(out: &mut String, arrow: &Arrow, (x, y): (i32, i32), index: i32, way: &Way) {
+    let marked = way.edge(arrow);
     let (left, middle) = (x + BOX.0, y + BOX.1 / 2);
     let (chip, top) = (left + GAP, y + 2 + index * (CHIP.1 + 2));
     let end = top + CHIP.1 / 2;
     let _ = writeln!(
         out,
-        "<path class=\"e\" d=\"M{left} {middle}L{chip} {end}\"/><text class=\"label\" x=\"{}\" \
+        "<path class=\"e{marked}\" d=\"M{left} {middle}L{chip} {end}\"/><text class=\"label\" x=\"{}\" \
          y=\"{}\">{}</text>",
         left + 14,
         end - 3,
@@ -167,9 +218,12 @@ fn draw_beside(out: &mut String, arrow: &Arrow, (x, y): (i32, i32), index: i32) 
         Node::Action(_) => ("a", String::new(), 11),
         Node::Decision(_) => ("l", String::new(), 3),
     };
+    // The same node may stand in several places: only the one on the way is marked.
+    let chip_mark = if marked.is_empty() { "" } else { " v" };
     let shape = format!(
-        "<rect class=\"{class}\"{fill} x=\"{chip}\" y=\"{top}\" width=\"{}\" height=\"{}\" \
+        "<rect class=\"{class}{}\"{fill} x=\"{chip}\" y=\"{top}\" width=\"{}\" height=\"{}\" \
          rx=\"{round}\"/><text x=\"{}\" y=\"{}\">{}</text>",
+        chip_mark,
         CHIP.0,
         CHIP.1,
         chip + 8,
@@ -183,13 +237,14 @@ fn draw_beside(out: &mut String, arrow: &Arrow, (x, y): (i32, i32), index: i32) 
 }
 
 /// An edge within a column: straight to the next box, in the lane past others.
-fn draw_below(out: &mut String, arrow: &Arrow, (x, y): (i32, i32), to: (i32, i32)) {
+fn draw_below(out: &mut String, arrow: &Arrow, (x, y): (i32, i32), to: (i32, i32), way: &Way) {
+    let marked = way.edge(arrow);
     let skipped = (to.1 - y) / ROW - 1;
     if skipped == 0 {
         let middle = x + BOX.0 / 2;
         let _ = writeln!(
             out,
-            "<path class=\"e\" d=\"M{middle} {}V{}\"/><text class=\"label\" x=\"{}\" \
+            "<path class=\"e{marked}\" d=\"M{middle} {}V{}\"/><text class=\"label\" x=\"{}\" \
              y=\"{}\">{}</text>",
             y + BOX.1,
             to.1,
@@ -203,7 +258,7 @@ fn draw_below(out: &mut String, arrow: &Arrow, (x, y): (i32, i32), to: (i32, i32
     let lane = x - (18 + 9 * skipped).min(LANE - 8);
     let _ = writeln!(
         out,
-        "<path class=\"e\" d=\"M{x} {from}C{lane} {from} {lane} {end} {x} {end}\"/>\
+        "<path class=\"e{marked}\" d=\"M{x} {from}C{lane} {from} {lane} {end} {x} {end}\"/>\
          <text class=\"label\" x=\"{}\" y=\"{}\">{}</text>",
         x - 22,
         from - 4,

@@ -82,7 +82,6 @@ fn the_two_answers_of_a_decision_differ() {
 fn pictures_have_every_node_and_edge() {
     let (dot, mermaid, svg) = (dot(), mermaid(), svg());
     for node in Node::all() {
-        // Nothing in the graph leads to the handler of errors.
         for (picture, name) in [(&dot, "dot"), (&mermaid, "mermaid"), (&svg, "svg")] {
             assert!(picture.contains(&text(node)), "{node} is not in {name}");
         }
@@ -97,6 +96,24 @@ fn pictures_have_every_node_and_edge() {
             1
         );
     }
+}
+
+#[tokio::test]
+async fn a_visit_is_marked_in_the_picture() {
+    let resource = crate::resource::Resource::graph().build().unwrap();
+    let request = crate::resource::ResourceRequest::new(http::Method::GET, "/");
+    let (_, trace) = resource.trace(request).await;
+    let picture = svg_of(&trace);
+    let marked =
+        picture.matches("class=\"e yes\"").count() + picture.matches("class=\"e no\"").count();
+    // Each step leads to the next one by an edge; the handler ends it.
+    assert_eq!(marked, trace.steps().len() - 1);
+    assert_eq!(
+        picture.matches("class=\"d v\"").count(),
+        trace.steps().len() - 1
+    );
+    assert!(picture.contains("<rect class=\"h v\" fill=\"#c8e6c9\""));
+    assert_eq!(svg().matches(" v\"").count(), 0);
 }
 
 #[test]

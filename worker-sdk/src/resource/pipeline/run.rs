@@ -6,7 +6,7 @@ use super::super::facts::{Alternatives, Facts, preconditions};
 use super::super::negotiate::Dimension;
 use super::super::respond::{respond, without_body};
 use super::super::trace::{Answer, Step};
-use super::super::{Handler, Outcome, Reply, ResourceResponse, Source, Visit};
+use super::super::{Decision, Handler, Outcome, Reply, ResourceResponse, Source, Visit};
 use super::{Built, Filter, MethodRule, PipelineStep, Pipelines, START, SendEntity};
 use crate::Error;
 
@@ -139,11 +139,26 @@ impl Built {
 /// Negotiates what is declared, in the order of the dimensions.
 async fn negotiate(visit: &Visit, alternatives: &Alternatives) -> Result<bool, Error> {
     for dimension in Dimension::ALL {
-        if !alternatives.settle(visit, dimension).await? {
+        let acceptable = alternatives.settle(visit, dimension).await?;
+        if alternatives.declares(dimension) {
+            let step = Step::Decision(decision(dimension), Answer::of(acceptable));
+            visit.trace(|trace| trace.add(step));
+        }
+        if !acceptable {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+/// What the graph asks of a dimension.
+fn decision(of: Dimension) -> Decision {
+    match of {
+        Dimension::MediaType => Decision::MediaTypeAvailable,
+        Dimension::Language => Decision::LanguageAvailable,
+        Dimension::Charset => Decision::CharsetAvailable,
+        Dimension::Encoding => Decision::EncodingAvailable,
+    }
 }
 
 /// Runs a function that may answer by itself.
