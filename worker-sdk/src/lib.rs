@@ -29,6 +29,7 @@
 //! | connect, limit, name, sign | [`WorkerBuilder`] |
 //! | stop in order | [`WorkerBuilder::run`], [`Worker::shutdown`] |
 //! | test handlers without a broker | [`testing::TestWorker`] |
+//! | serve HTTP resources as a decision graph | [`resource`] |
 //!
 //! `docs/writing-workers.md` is the guide, `docs/worker-protocol.md` the wire format.
 //!
@@ -48,6 +49,7 @@ mod error;
 mod function;
 mod handler;
 mod options;
+pub mod resource;
 mod runtime;
 mod stream;
 pub mod testing;
