@@ -12,6 +12,7 @@ pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
     listeners(config, reader);
     sign_in(config, reader);
     client_certificate(config, reader);
+    own_certificate(config, reader);
     registration(config, reader);
     expiry(config, reader);
     origins(config, reader);
@@ -76,6 +77,15 @@ fn client_certificate(config: &Config, reader: &mut Reader<'_>) {
         (Some(_), None) => reader.mistake("nats.tls_cert", "stands without nats.tls_key"),
         (None, Some(_)) => reader.mistake("nats.tls_key", "stands without nats.tls_cert"),
         _ => {}
+    }
+}
+
+fn own_certificate(config: &Config, reader: &mut Reader<'_>) {
+    let names = ["http.tls_cert_file", "http.tls_key_file", "http.tls_client_ca_file"];
+    if reader.are_right(&names)
+        && let Err(why) = crate::edge::listener::check_tls(&config.http)
+    {
+        reader.mistake("http.tls_cert_file", why);
     }
 }
 
