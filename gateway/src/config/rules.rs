@@ -81,7 +81,11 @@ fn client_certificate(config: &Config, reader: &mut Reader<'_>) {
 }
 
 fn own_certificate(config: &Config, reader: &mut Reader<'_>) {
-    let names = ["http.tls_cert_file", "http.tls_key_file", "http.tls_client_ca_file"];
+    let names = [
+        "http.tls_cert_file",
+        "http.tls_key_file",
+        "http.tls_client_ca_file",
+    ];
     if reader.are_right(&names)
         && let Err(why) = crate::edge::listener::check_tls(&config.http)
     {

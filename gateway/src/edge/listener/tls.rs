@@ -94,7 +94,11 @@ impl Files {
         let (cert, key) = match (&http.tls_cert_file, &http.tls_key_file) {
             (Some(cert), Some(key)) => (cert, key),
             (None, None) if http.tls_client_ca_file.is_none() => return Ok(None),
-            _ => return Err("http.tls_cert_file and http.tls_key_file go together: give both".into()),
+            _ => {
+                return Err(
+                    "http.tls_cert_file and http.tls_key_file go together: give both".into(),
+                );
+            }
         };
         let client_ca = http.tls_client_ca_file.as_deref();
         Ok(Some(Self {
@@ -109,7 +113,8 @@ impl Files {
     fn identity(&self, http: &Http) -> Result<Arc<ServerConfig>, String> {
         let chain = certificates(&self.cert)
             .map_err(|why| told("http.tls_cert_file", http.tls_cert_file.as_deref(), why))?;
-        let key_told = |why: &dyn Display| told("http.tls_key_file", http.tls_key_file.as_deref(), why);
+        let key_told =
+            |why: &dyn Display| told("http.tls_key_file", http.tls_key_file.as_deref(), why);
         let key = PrivateKeyDer::from_pem_slice(&self.key)
             .map_err(|why| key_told(&format_args!("no private key in PEM: {why}")))?;
         let provider = Arc::new(ring::default_provider());
@@ -120,7 +125,11 @@ impl Files {
             None => builder.with_no_client_auth(),
             Some(ca) => {
                 let ca_told = |why: &dyn Display| {
-                    told("http.tls_client_ca_file", http.tls_client_ca_file.as_deref(), why)
+                    told(
+                        "http.tls_client_ca_file",
+                        http.tls_client_ca_file.as_deref(),
+                        why,
+                    )
                 };
                 let mut roots = RootCertStore::empty();
                 for authority in certificates(ca).map_err(|why| ca_told(&why))? {
@@ -133,9 +142,9 @@ impl Files {
                 builder.with_client_cert_verifier(verifier)
             }
         };
-        let mut config = builder.with_single_cert(chain, key).map_err(|why| {
-            key_told(&format_args!("does not go with http.tls_cert_file: {why}"))
-        })?;
+        let mut config = builder
+            .with_single_cert(chain, key)
+            .map_err(|why| key_told(&format_args!("does not go with http.tls_cert_file: {why}")))?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }
