@@ -1,10 +1,11 @@
 //! `[http]`
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::kind::number::{Bytes, Count, Millis};
-use super::kind::text::{Address, List};
+use super::kind::text::{Address, List, ReadableFile};
 use super::loopback;
 use super::section::section;
 
@@ -28,6 +29,13 @@ section! {
         };
         /// Time between comments on a quiet event stream.
         sse_keep_alive: Duration = Duration::from_secs(15), Millis::within(100..=3_600_000);
+        /// Certificate chain in PEM; with it, and its key, clients speak TLS. Read anew when it
+        /// changes.
+        tls_cert_file: Option<PathBuf> = None, ReadableFile;
+        /// Private key in PEM.
+        tls_key_file: Option<PathBuf> = None, ReadableFile;
+        /// Authorities in PEM; with it, only clients with a certificate of theirs may connect.
+        tls_client_ca_file: Option<PathBuf> = None, ReadableFile;
     }
 }
 

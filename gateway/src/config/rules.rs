@@ -13,6 +13,7 @@ pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
     sign_in(config, reader);
     client_certificate(config, reader);
     redis(config, reader);
+    own_certificate(config, reader);
     registration(config, reader);
     expiry(config, reader);
     origins(config, reader);
@@ -138,6 +139,19 @@ fn redis(config: &Config, reader: &mut Reader<'_>) {
             let why = "has no effect: the connection is not encrypted; write rediss://";
             reader.mistake(name, why);
         }
+    }
+}
+
+fn own_certificate(config: &Config, reader: &mut Reader<'_>) {
+    let names = [
+        "http.tls_cert_file",
+        "http.tls_key_file",
+        "http.tls_client_ca_file",
+    ];
+    if reader.are_right(&names)
+        && let Err(why) = crate::edge::listener::check_tls(&config.http)
+    {
+        reader.mistake("http.tls_cert_file", why);
     }
 }
 

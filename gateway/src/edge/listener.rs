@@ -8,6 +8,7 @@ mod activity;
 mod connection;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) use self::activity::Busy;
 use self::connection::Server;
+pub use self::tls::check as check_tls;
 use super::http::Edge;
 use super::service::CallService;
 
@@ -89,8 +91,11 @@ pub async fn run<S: CallService>(
     // Connections inherit it.
     SockRef::from(&listener).set_tcp_keepalive(&keep_alive.with_retries(retries))?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
+    let gone = CancellationToken::new();
+    let _ends_with_this = gone.clone().drop_guard();
+    let tls = tls::load(&edge.parts().config.http, gone).map_err(io::Error::other)?;
     let server = Arc::new(Server::new(edge, drain));
-    accept::run(listener, &server).await;
+    accept::run(listener, &server, tls.as_ref()).await;
     let open = server.open();
     tracing::debug!(open, "no new connections; waiting for those that are open");
     let limit = server.edge().parts().config.gateway.drain_timeout;

@@ -7,13 +7,18 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::connection::Server;
+use super::tls::Identity;
 use crate::edge::service::CallService;
 
 /// Pause after the system had no descriptor or memory for another connection.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Returns when the drain has begun and all that had connected until then is taken in.
-pub(super) async fn run<S: CallService>(listener: TcpListener, server: &Arc<Server<S>>) {
+pub(super) async fn run<S: CallService>(
+    listener: TcpListener,
+    server: &Arc<Server<S>>,
+    tls: Option<&Identity>,
+) {
     let connections = server.edge().parts().capacity.connections.clone();
     let drain = server.drain().clone();
     let accept = async {
@@ -23,7 +28,7 @@ pub(super) async fn run<S: CallService>(listener: TcpListener, server: &Arc<Serv
                 return;
             };
             match listener.accept().await {
-                Ok((stream, _)) => serve(server, stream, permit),
+                Ok((stream, _)) => serve(server, stream, tls, permit),
                 Err(error) => pause(&error).await,
             }
         }
@@ -38,7 +43,7 @@ pub(super) async fn run<S: CallService>(listener: TcpListener, server: &Arc<Serv
         let Ok(stream) = accepted.and_then(|(stream, _)| into_tokio(stream)) else {
             return;
         };
-        serve(server, stream, permit);
+        serve(server, stream, tls, permit);
     }
 }
 
@@ -50,12 +55,16 @@ fn into_tokio(stream: std::net::TcpStream) -> io::Result<TcpStream> {
 fn serve<S: CallService>(
     server: &Arc<Server<S>>,
     stream: TcpStream,
+    tls: Option<&Identity>,
     permit: tokio::sync::OwnedSemaphorePermit,
 ) {
     // Answers are written whole: waiting for more to send only delays them. A connection that
     // refuses the option is about to fail anyway.
     let _ = stream.set_nodelay(true);
-    server.serve(stream, permit);
+    match tls {
+        None => server.serve(stream, permit),
+        Some(identity) => server.serve_tls(stream, identity.borrow().clone(), permit),
+    }
 }
 
 async fn pause(error: &io::Error) {

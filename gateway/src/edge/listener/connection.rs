@@ -99,6 +99,52 @@ impl<S: CallService> Server<S> {
         });
     }
 
+    /// As [`serve`](Self::serve), after a TLS handshake, which has as much time as a header.
+    pub(super) fn serve_tls<I>(
+        self: &Arc<Self>,
+        stream: I,
+        identity: Arc<rustls::ServerConfig>,
+        permit: OwnedSemaphorePermit,
+    ) where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let server = self.clone();
+        self.open.fetch_add(1, Ordering::Relaxed);
+        self.edge.tasks.spawn(async move {
+            if let Some(stream) = server.shake_hands(stream, identity).await {
+                server.connection(stream).await;
+            }
+            server.open.fetch_sub(1, Ordering::Relaxed);
+            drop(permit);
+        });
+    }
+
+    async fn shake_hands<I>(
+        &self,
+        stream: I,
+        identity: Arc<rustls::ServerConfig>,
+    ) -> Option<tokio_rustls::server::TlsStream<I>>
+    where
+        I: AsyncRead + AsyncWrite + Unpin,
+    {
+        let limit = self.edge.parts().config.http.header_timeout;
+        // Nobody waits in the drain for a client that has not even said who it is.
+        let late = async {
+            self.drain.cancelled().await;
+            sleep(FIRST_REQUEST).await;
+        };
+        tokio::select! {
+            result = tokio_rustls::TlsAcceptor::from(identity).accept(stream) => match result {
+                Ok(stream) => return Some(stream),
+                Err(error) => tracing::debug!(%error, "no TLS handshake"),
+            },
+            () = sleep(limit) => tracing::debug!("the TLS handshake took too long"),
+            () = late => {}
+            () = self.edge.force.cancelled() => {}
+        }
+        None
+    }
+
     async fn connection<I>(self: &Arc<Self>, stream: I)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,

@@ -4,6 +4,7 @@ mod drain;
 mod hostile;
 mod pace;
 mod sockets;
+mod tls;
 
 use std::sync::Arc;
 
