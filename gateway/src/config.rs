@@ -6,12 +6,14 @@
 //! reports every mistake at once, each with its place.
 
 mod admin;
+mod api_key;
 mod dispatch;
 pub mod docs;
 mod function;
 mod gateway;
 mod http;
 mod identity;
+mod jwt;
 mod kind;
 mod log;
 mod mistake;
@@ -32,11 +34,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 pub use self::admin::Admin;
+pub use self::api_key::ApiKey;
 pub use self::dispatch::DispatchOptions;
 pub use self::function::FixedFunction;
 pub use self::gateway::Gateway;
 pub use self::http::Http;
 pub use self::identity::IdentityOptions;
+pub use self::jwt::JwtOptions;
 pub use self::log::Log;
 pub use self::mistake::{Invalid, Mistake, Origin};
 pub use self::nats::{Nats, without_password};
@@ -58,6 +62,8 @@ macro_rules! sections {
             $( #[doc = $doc] pub $field: $section, )+
             /// `[[function]]`: fixed functions, served by plain NATS responders.
             pub functions: Vec<FixedFunction>,
+            /// `[[api_key]]`: who may call with a key instead of a token.
+            pub api_keys: Vec<ApiKey>,
         }
 
         impl Config {
@@ -65,6 +71,7 @@ macro_rules! sections {
                 Self {
                     $( $field: $section::read(reader), )+
                     functions: function::read(reader),
+                    api_keys: api_key::read(reader),
                 }
             }
 
@@ -84,6 +91,7 @@ sections! {
     gateway: Gateway, "`[gateway]`";
     registry: RegistryOptions, "`[registry]`";
     identity: IdentityOptions, "`[identity]`";
+    jwt: JwtOptions, "`[jwt]`";
     dispatch: DispatchOptions, "`[dispatch]`";
     results: ResultOptions, "`[results]`";
     log: Log, "`[log]`";

@@ -20,6 +20,7 @@ pub mod dev;
 pub mod dispatch;
 pub mod edge;
 pub mod health;
+pub mod identity;
 pub mod pipeline;
 pub mod registry;
 pub mod reply;

@@ -15,6 +15,7 @@ use crate::dispatch::nats::{self, ConnectError};
 use crate::edge::capacity::Capacity;
 use crate::edge::listener::bind_shards;
 use crate::health::Health;
+use crate::identity::Identifier;
 use crate::registry::fixed::InvalidFixed;
 use crate::registry::{Registry, Settings};
 use crate::results::memory::MemoryResults;
@@ -139,6 +140,8 @@ impl Running {
         let admin = admin_listener.local_addr()?;
         let router = admin::router(registry.clone(), health.clone());
         tokio::spawn(admin::serve(admin_listener, router, background.clone()));
+        let identifier = Arc::new(Identifier::new(&config));
+        identifier.start(&background);
         let shared = Shared {
             subjects,
             clock: Clock::start(),
@@ -151,6 +154,7 @@ impl Running {
             page: page.then(|| Arc::new(Page::new(registry.clone()))),
             health: health.clone(),
             capacity: Arc::new(Capacity::new(&config)),
+            identifier,
             config: config.clone(),
         };
         let shards = Shards::start(listeners, &shared).await?;

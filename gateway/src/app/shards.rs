@@ -17,6 +17,7 @@ use crate::dispatch::{Clock, Dispatcher, Link};
 use crate::edge;
 use crate::edge::capacity::Capacity;
 use crate::health::Health;
+use crate::identity::Identifier;
 use crate::pipeline::Pipeline;
 use crate::registry::Registry;
 use crate::results::ResultStore;
@@ -34,6 +35,7 @@ pub(super) struct Shared {
     pub(super) page: Option<Arc<Page>>,
     pub(super) health: Arc<Health>,
     pub(super) capacity: Arc<Capacity>,
+    pub(super) identifier: Arc<Identifier>,
     pub(super) config: Arc<Config>,
 }
 
@@ -169,6 +171,7 @@ fn shard(id: usize, shared: &Shared, broker: Arc<NatsBroker>) -> Arc<Shard> {
         page: shared.page.clone(),
         health: shared.health.clone(),
         capacity: shared.capacity.clone(),
+        identifier: shared.identifier.clone(),
         config: shared.config.clone(),
     })
 }

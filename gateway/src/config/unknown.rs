@@ -2,12 +2,12 @@
 
 use toml::de::{DeTable, DeValue};
 
-use super::function;
 use super::mistake::{Mistake, Origin};
 use super::reader::{File, Reader};
 use super::section::SectionInfo;
 use super::source::ENV_PREFIX;
 use super::suggest::{closest, did_you_mean};
+use super::{api_key, function};
 
 /// Variables that the command line reads; see `docs/cli.md`.
 pub(crate) const CLI_VARIABLES: [&str; 4] = [
@@ -40,7 +40,7 @@ fn file_mistakes(file: File<'_>, sections: &[SectionInfo]) -> Vec<Mistake> {
                 mistakes.extend(section_mistakes(file, section, table, sections));
             }
             (Some(_), _) => report(format!("expected the section [{name}], a table")),
-            (None, _) if name == function::KEY => {}
+            (None, _) if name == function::KEY || name == api_key::KEY => {}
             (None, _) => report(unknown_section(name, sections)),
         }
     }
@@ -51,7 +51,10 @@ fn unknown_section(name: &str, sections: &[SectionInfo]) -> String {
     if let Some(section) = section_of(name, sections) {
         return format!("is an option of {section}: move it below that header");
     }
-    let names = sections.iter().map(|s| s.name).chain([function::KEY]);
+    let names = sections
+        .iter()
+        .map(|s| s.name)
+        .chain([function::KEY, api_key::KEY]);
     let all: Vec<&str> = names.clone().collect();
     format!(
         "unknown section{}; there are {}",

@@ -1,12 +1,14 @@
 //! Accepts connections until the drain begins.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 
 use super::connection::Server;
+use crate::edge::identity::Peer;
 use crate::edge::service::CallService;
 
 /// Pause after the system had no descriptor or memory for another connection.
@@ -23,7 +25,7 @@ pub(super) async fn run<S: CallService>(listener: TcpListener, server: &Arc<Serv
                 return;
             };
             match listener.accept().await {
-                Ok((stream, _)) => serve(server, stream, permit),
+                Ok((stream, peer)) => serve(server, stream, peer, permit),
                 Err(error) => pause(&error).await,
             }
         }
@@ -35,10 +37,11 @@ pub(super) async fn run<S: CallService>(listener: TcpListener, server: &Arc<Serv
     };
     while let Ok(permit) = connections.clone().try_acquire_owned() {
         let accepted = listener.accept();
-        let Ok(stream) = accepted.and_then(|(stream, _)| into_tokio(stream)) else {
+        let accepted = accepted.and_then(|(stream, peer)| Ok((into_tokio(stream)?, peer)));
+        let Ok((stream, peer)) = accepted else {
             return;
         };
-        serve(server, stream, permit);
+        serve(server, stream, peer, permit);
     }
 }
 
@@ -50,12 +53,13 @@ fn into_tokio(stream: std::net::TcpStream) -> io::Result<TcpStream> {
 fn serve<S: CallService>(
     server: &Arc<Server<S>>,
     stream: TcpStream,
+    peer: SocketAddr,
     permit: tokio::sync::OwnedSemaphorePermit,
 ) {
     // Answers are written whole: waiting for more to send only delays them. A connection that
     // refuses the option is about to fail anyway.
     let _ = stream.set_nodelay(true);
-    server.serve(stream, permit);
+    server.serve(stream, Some(Peer(peer.ip())), permit);
 }
 
 async fn pause(error: &io::Error) {

@@ -11,7 +11,7 @@ use futures_util::{Sink, Stream};
 use serde_json::{Value, json};
 use sluice_protocol::payload::Encoding;
 use sluice_protocol::response::Answer;
-use sluice_protocol::{CallError, Identity, Payload};
+use sluice_protocol::{CallError, Payload};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -180,7 +180,7 @@ impl Rig {
             outgoing: PollSender::new(outgoing),
             read: Arc::clone(&read),
         };
-        let socket = Socket::new(pipe, Arc::new(shared), vsn, Identity::anonymous());
+        let socket = Socket::new(pipe, Arc::new(shared), vsn, Arc::default(), None);
         Self {
             to_server: Some(to_server),
             from_server,
