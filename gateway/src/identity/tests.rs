@@ -1,6 +1,7 @@
 //! Tokens, keys and sessions, without sockets.
 
 mod hostile;
+mod rotation;
 mod sessions;
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
