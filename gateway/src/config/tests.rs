@@ -120,6 +120,9 @@ fn every_option_can_come_from_the_environment() {
                 "cors_origins" | "check_origin" => "*".to_owned(),
                 "topics" => "rpc:* call reply".to_owned(),
                 "id" => "gateway-1".to_owned(),
+                "trusted_proxies" => "10.0.0.0/8".to_owned(),
+                "algorithms" => "RS256".to_owned(),
+                "issuers" | "audiences" => "somebody".to_owned(),
                 _ => default.trim_matches('"').to_owned(),
             };
             let env = [(option.env.as_str(), value.as_str())]
@@ -204,7 +207,7 @@ fn each_mistake_in_a_file() {
     for (config, expected) in [
         (
             "htpp.listen = 1",
-            "sluice.toml:1: htpp: unknown section (did you mean http?); there are http, phoenix, admin, nats, gateway, registry, identity, dispatch, results, log, function",
+            "sluice.toml:1: htpp: unknown section (did you mean http?); there are http, phoenix, admin, nats, gateway, registry, identity, jwt, dispatch, results, log, function, api_key",
         ),
         (
             "listen = 1",
