@@ -3,6 +3,7 @@
 //! Subcommands write to a [`Terminal`], so that tests see what people see, and end with an
 //! [`Exit`] or a [`Failure`]: the one place that turns both into exit codes is [`run`].
 
+mod api_key;
 mod broker;
 mod call;
 mod check;
@@ -55,6 +56,8 @@ pub enum Command {
     Dev(dev::Args),
     /// Run the embedded broker alone. For development.
     Broker(broker::Args),
+    /// Make keys for clients.
+    ApiKey(api_key::Args),
     /// Call a function through a gateway.
     Call(call::Args),
     /// List services, functions and instances.
@@ -153,6 +156,7 @@ fn execute(
         Command::Check(args) => check::run(&args, env, terminal),
         Command::Dev(args) => dev::run(args),
         Command::Broker(args) => broker::run(&args),
+        Command::ApiKey(args) => api_key::run(&args, terminal),
         Command::Call(args) => wait_for(call::run(&args, terminal)),
         Command::Services(args) => wait_for(services::run(&args, terminal)),
         Command::Disable(args) => wait_for(disable::run(&args, true, terminal)),

@@ -6,6 +6,7 @@
 //! reports every mistake at once, each with its place.
 
 mod admin;
+mod api_key;
 mod breaker;
 mod dispatch;
 pub mod docs;
@@ -14,6 +15,7 @@ mod gateway;
 mod http;
 mod idempotency;
 mod identity;
+mod jwt;
 mod kind;
 mod limit;
 mod limits;
@@ -37,6 +39,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 pub use self::admin::Admin;
+pub use self::api_key::ApiKey;
 pub use self::breaker::BreakerOptions;
 pub use self::dispatch::DispatchOptions;
 pub use self::function::FixedFunction;
@@ -44,6 +47,7 @@ pub use self::gateway::Gateway;
 pub use self::http::Http;
 pub use self::idempotency::IdempotencyOptions;
 pub use self::identity::IdentityOptions;
+pub use self::jwt::JwtOptions;
 pub use self::limits::{KeyLayout, LimitOptions, OnFailure};
 pub use self::log::Log;
 pub use self::mistake::{Invalid, Mistake, Origin};
@@ -69,6 +73,8 @@ macro_rules! sections {
             pub functions: Vec<FixedFunction>,
             /// `[[limit]]`: rate limits.
             pub limit: Vec<crate::limiter::Limit>,
+            /// `[[api_key]]`: who may call with a key instead of a token.
+            pub api_keys: Vec<ApiKey>,
         }
 
         impl Config {
@@ -77,6 +83,7 @@ macro_rules! sections {
                     $( $field: $section::read(reader), )+
                     functions: function::read(reader),
                     limit: limit::read(reader),
+                    api_keys: api_key::read(reader),
                 }
             }
 
@@ -97,6 +104,7 @@ sections! {
     gateway: Gateway, "`[gateway]`";
     registry: RegistryOptions, "`[registry]`";
     identity: IdentityOptions, "`[identity]`";
+    jwt: JwtOptions, "`[jwt]`";
     dispatch: DispatchOptions, "`[dispatch]`";
     breaker: BreakerOptions, "`[breaker]`";
     limits: LimitOptions, "`[limits]`";

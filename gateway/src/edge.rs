@@ -42,6 +42,7 @@ pub async fn serve(
         health: shard.health.clone(),
         config: shard.config.clone(),
         capacity: shard.capacity.clone(),
+        identifier: shard.identifier.clone(),
     };
     let id = shard.id;
     let door = sockets::door(&shard, drain.clone());

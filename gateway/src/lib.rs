@@ -22,6 +22,7 @@ pub mod edge;
 pub mod health;
 pub mod hooks;
 pub mod idempotency;
+pub mod identity;
 pub mod limiter;
 pub mod pipeline;
 pub mod redis_link;

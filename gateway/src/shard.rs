@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::dev::page::Page;
 use crate::edge::capacity::Capacity;
 use crate::health::Health;
+use crate::identity::Identifier;
 use crate::pipeline::Pipeline;
 use crate::results::ResultStore;
 
@@ -24,6 +25,8 @@ pub struct Shard {
     pub health: Arc<Health>,
     /// How much is taken at once, shared by all shards.
     pub capacity: Arc<Capacity>,
+    /// Lets callers in, shared by all shards.
+    pub identifier: Arc<Identifier>,
     /// The configuration, shared by all shards.
     pub config: Arc<Config>,
 }

@@ -16,6 +16,7 @@ use crate::dispatch::nats::{self, ConnectError};
 use crate::edge::capacity::Capacity;
 use crate::edge::listener::bind_shards;
 use crate::health::Health;
+use crate::identity::Identifier;
 use crate::redis_link::OpenError;
 use crate::registry::fixed::InvalidFixed;
 use crate::registry::{Registry, Settings};
@@ -149,6 +150,8 @@ impl Running {
             limiter: limits.limiter.clone(),
         });
         tokio::spawn(admin::serve(admin_listener, router, background.clone()));
+        let identifier = Arc::new(Identifier::new(&config));
+        identifier.start(&background);
         let shared = Shared {
             subjects,
             clock: Clock::start(),
@@ -158,6 +161,7 @@ impl Running {
             health: health.clone(),
             capacity: Arc::new(Capacity::new(&config)),
             limits,
+            identifier,
             config: config.clone(),
             callbacks: Arc::default(),
         };

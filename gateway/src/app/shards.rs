@@ -19,6 +19,7 @@ use crate::edge;
 use crate::edge::capacity::Capacity;
 use crate::health::Health;
 use crate::hooks::Callbacks;
+use crate::identity::Identifier;
 use crate::pipeline::Pipeline;
 use crate::registry::Registry;
 use crate::shard::Shard;
@@ -35,6 +36,7 @@ pub(super) struct Shared {
     pub(super) health: Arc<Health>,
     pub(super) capacity: Arc<Capacity>,
     pub(super) limits: Limits,
+    pub(super) identifier: Arc<Identifier>,
     pub(super) config: Arc<Config>,
     pub(super) callbacks: Arc<Callbacks>,
 }
@@ -183,6 +185,7 @@ fn shard(id: usize, shared: &Shared, stores: Stores, broker: Arc<NatsBroker>) ->
         page: shared.page.clone(),
         health: shared.health.clone(),
         capacity: shared.capacity.clone(),
+        identifier: shared.identifier.clone(),
         config: shared.config.clone(),
     })
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::kind::number::{Bytes, Count, Millis};
-use super::kind::text::{Address, List, ReadableFile};
+use super::kind::text::{Address, List, ReadableFile, Text};
 use super::loopback;
 use super::section::section;
 
@@ -26,6 +26,21 @@ section! {
         cors_origins: Vec<String> = Vec::new(), List {
             what: "origins such as \"https://app.example.com\", or \"*\"",
             check: check_origin,
+        };
+        /// Proxies whose word on a client's address counts: addresses and networks such as
+        /// `10.0.0.0/8`.
+        trusted_proxies: Vec<String> = Vec::new(), List {
+            what: "addresses or networks such as \"10.0.0.0/8\"",
+            check: |text| crate::identity::proxies::Network::parse(text).map(drop),
+        };
+        /// The header by which those proxies name the client. Exactly one, the one that they set
+        /// themselves: the other could be the client's own invention.
+        forwarded_header: String = "x-forwarded-for".to_owned(), Text {
+            what: "\"x-forwarded-for\" or \"forwarded\"",
+            check: |text| match text {
+                "x-forwarded-for" | "forwarded" => Ok(()),
+                other => Err(format!("{other:?}: expected \"x-forwarded-for\" or \"forwarded\"")),
+            },
         };
         /// Time between comments on a quiet event stream.
         sse_keep_alive: Duration = Duration::from_secs(15), Millis::within(100..=3_600_000);

@@ -18,6 +18,7 @@ pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
     expiry(config, reader);
     origins(config, reader);
     identity(config, reader);
+    tokens(config, reader);
 }
 
 fn listeners(config: &Config, reader: &mut Reader<'_>) {
@@ -228,5 +229,49 @@ fn identity(config: &Config, reader: &mut Reader<'_>) {
                 config.http.listen
             ),
         );
+    }
+    let nobody = !config.jwt.is_enabled() && config.api_keys.is_empty();
+    if config.identity.require_verified_user_id
+        && !config.identity.trust_client_identity
+        && nobody
+        && reader.are_right(&[
+            "jwt.secret",
+            "jwt.public_key",
+            "jwt.jwks_file",
+            "jwt.jwks_url",
+        ])
+    {
+        reader.mistake(
+            "identity.require_verified_user_id",
+            "nobody could call: give [jwt] a key, or add an [[api_key]]",
+        );
+    }
+}
+
+fn tokens(config: &Config, reader: &mut Reader<'_>) {
+    let jwt = &config.jwt;
+    if !jwt.is_enabled() {
+        return;
+    }
+    if reader.are_right(&["jwt.audiences", "jwt.any_audience"])
+        && jwt.audiences.is_empty() != jwt.any_audience
+    {
+        let message = match jwt.any_audience {
+            true => "jwt.audiences is given too: keep one of both",
+            false => {
+                "no audience: a token that another service got would be accepted here; name this \
+                 gateway's, or say jwt.any_audience = true"
+            }
+        };
+        let option = match jwt.any_audience {
+            true => "jwt.any_audience",
+            false => "jwt.audiences",
+        };
+        reader.mistake(option, message);
+    }
+    for (option, fault) in crate::identity::keys::mistakes(jwt) {
+        if reader.are_right(&[option, "jwt.algorithms"]) {
+            reader.mistake(option, fault);
+        }
     }
 }

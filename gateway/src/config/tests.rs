@@ -124,6 +124,9 @@ fn every_option_can_come_from_the_environment() {
                 "nkey" => nkeys::KeyPair::new_user().seed().unwrap(),
                 "nodes" => "redis://127.0.0.1:7000".to_owned(),
                 "url" if section.name == "redis" => "redis://127.0.0.1:6379".to_owned(),
+                "trusted_proxies" => "10.0.0.0/8".to_owned(),
+                "algorithms" => "RS256".to_owned(),
+                "issuers" | "audiences" => "somebody".to_owned(),
                 _ => default.trim_matches('"').to_owned(),
             };
             let env = [(option.env.as_str(), value.as_str())]
@@ -208,7 +211,7 @@ fn each_mistake_in_a_file() {
     for (config, expected) in [
         (
             "htpp.listen = 1",
-            "sluice.toml:1: htpp: unknown section (did you mean http?); there are http, phoenix, admin, nats, redis, gateway, registry, identity, dispatch, breaker, limits, results, idempotency, log, function, limit",
+            "sluice.toml:1: htpp: unknown section (did you mean http?); there are http, phoenix, admin, nats, redis, gateway, registry, identity, jwt, dispatch, breaker, limits, results, idempotency, log, function, limit, api_key",
         ),
         (
             "listen = 1",

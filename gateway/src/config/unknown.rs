@@ -7,7 +7,7 @@ use super::reader::{File, Reader};
 use super::section::SectionInfo;
 use super::source::ENV_PREFIX;
 use super::suggest::{closest, did_you_mean};
-use super::{function, limit};
+use super::{api_key, function, limit};
 
 /// Variables that the command line reads; see `docs/cli.md`.
 pub(crate) const CLI_VARIABLES: [&str; 4] = [
@@ -40,7 +40,7 @@ fn file_mistakes(file: File<'_>, sections: &[SectionInfo]) -> Vec<Mistake> {
                 mistakes.extend(section_mistakes(file, section, table, sections));
             }
             (Some(_), _) => report(format!("expected the section [{name}], a table")),
-            (None, _) if name == function::KEY || name == limit::KEY => {}
+            (None, _) if [function::KEY, limit::KEY, api_key::KEY].contains(&name) => {}
             (None, _) => report(unknown_section(name, sections)),
         }
     }
@@ -54,7 +54,7 @@ fn unknown_section(name: &str, sections: &[SectionInfo]) -> String {
     let names = sections
         .iter()
         .map(|s| s.name)
-        .chain([function::KEY, limit::KEY]);
+        .chain([function::KEY, limit::KEY, api_key::KEY]);
     let all: Vec<&str> = names.clone().collect();
     format!(
         "unknown section{}; there are {}",

@@ -17,6 +17,7 @@ use super::http::{Edge, Parts};
 use super::service::CallService;
 use crate::config::Config;
 use crate::health::Health;
+use crate::identity::Identifier;
 use crate::pipeline::Call;
 use crate::reply::{Answers, Reply};
 use crate::results::memory::MemoryResults;
@@ -142,6 +143,7 @@ impl Rig {
             page: None,
             results: Arc::new(MemoryResults::new(&config.results)),
             health: health.clone(),
+            identifier: Arc::new(Identifier::new(&config)),
             config: Arc::new(config),
             capacity: capacity.clone(),
         };

@@ -52,6 +52,7 @@ use super::sockets::Door;
 use crate::config::Config;
 use crate::dev::page::Page;
 use crate::health::Health;
+use crate::identity::Identifier;
 use crate::results::ResultStore;
 
 /// What the edge works with, besides what answers its calls.
@@ -67,6 +68,8 @@ pub struct Parts {
     pub config: Arc<Config>,
     /// How much is taken at once.
     pub capacity: Arc<Capacity>,
+    /// Lets callers in.
+    pub identifier: Arc<Identifier>,
 }
 
 /// Answers HTTP requests.
@@ -149,7 +152,8 @@ impl<S: CallService> Edge<S> {
     {
         let (head, body) = request.into_parts();
         if let Some(door) = self.sockets.as_ref().filter(|d| d.serves(head.uri.path())) {
-            return door.open(Request::from_parts(head, ())).map(Body::whole);
+            let answer = door.open(Request::from_parts(head, ())).await;
+            return answer.map(Body::whole);
         }
         if let Some(file) = self.page(&head).await {
             return file;

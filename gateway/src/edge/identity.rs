@@ -1,7 +1,9 @@
 //! Who a request is made for.
 //!
-//! A client's own word counts only under `identity.trust_client_identity`; without it everybody
-//! is anonymous until there are tokens to verify.
+//! What clients say of themselves: it counts only under `identity.trust_client_identity`, and only
+//! for those who show no token and no API key ([`crate::identity`] verifies these).
+
+use std::net::IpAddr;
 
 use http::HeaderMap;
 use sluice_protocol::{CallError, ErrorCode, Identity};
@@ -12,6 +14,13 @@ pub const USER: &str = "x-user-id";
 pub const DEVICE: &str = "x-device-id";
 /// The roles that it claims, parted by commas.
 pub const ROLES: &str = "x-user-roles";
+
+/// What every answer 401 says (RFC 9110 §11.6.1): by what a caller may name itself.
+pub const CHALLENGE: &str = "Bearer realm=\"sluice\"";
+
+/// The other end of a connection, as an extension of its requests.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub IpAddr);
 
 /// Most bytes of a user, a device or a role: they travel in headers of messages.
 const MAX_BYTES: usize = 512;

@@ -27,7 +27,7 @@ mod tests;
 pub mod text;
 pub mod upgrade;
 
-pub use self::auth::{Claims, SocketAuth};
+pub use self::auth::{Claims, Guard, SocketAuth};
 pub use self::clock::Drain;
 pub use self::options::Phoenix as Options;
 pub use self::service::CallService;

@@ -8,7 +8,8 @@ use http::{Request, Response, StatusCode};
 use sluice_protocol::CallError;
 use tokio_util::sync::CancellationToken;
 
-use super::phoenix::{self, Claims, Drain, Sockets};
+use super::phoenix::auth::Offer;
+use super::phoenix::{self, Drain, Guard, Sockets};
 use crate::pipeline::Call;
 use crate::reply::Reply;
 use crate::shard::Shard;
@@ -19,7 +20,7 @@ pub trait Door: Debug + Send + Sync {
     fn serves(&self, path: &str) -> bool;
 
     /// Answers one: 101 and a socket in a task of its own, or why not, as text.
-    fn open(&self, request: Request<()>) -> Response<String>;
+    fn open(&self, request: Request<()>) -> BoxFuture<'_, Response<String>>;
 
     /// Resolves when all sockets are closed, after the drain has begun.
     fn closed(&self) -> BoxFuture<'static, ()>;
@@ -38,7 +39,8 @@ impl phoenix::CallService for SocketCalls {
 
 #[derive(Debug)]
 struct PhoenixDoor {
-    sockets: Sockets<SocketCalls, Claims>,
+    sockets: Sockets<SocketCalls, Guard>,
+    guard: Guard,
     shard: Arc<Shard>,
 }
 
@@ -53,13 +55,12 @@ pub(super) fn door(shard: &Arc<Shard>, drain: CancellationToken) -> Arc<dyn Door
             .min(config.gateway.drain_timeout),
         timeout: config.gateway.drain_timeout,
     };
-    let claims = Claims {
-        trusted: config.identity.trust_client_identity,
-    };
+    let guard = Guard(shard.identifier.clone());
     let calls = SocketCalls(shard.clone());
-    let sockets = Sockets::new(config.phoenix.options(), calls, claims, drain);
+    let sockets = Sockets::new(config.phoenix.options(), calls, guard.clone(), drain);
     Arc::new(PhoenixDoor {
         sockets,
+        guard,
         shard: shard.clone(),
     })
 }
@@ -69,10 +70,23 @@ impl Door for PhoenixDoor {
         self.sockets.serves(path)
     }
 
-    fn open(&self, mut request: Request<()>) -> Response<String> {
+    fn open(&self, mut request: Request<()>) -> BoxFuture<'_, Response<String>> {
+        Box::pin(async move {
+            self.guard.prepare(&Offer::of(&request)).await;
+            self.open_now(&mut request)
+        })
+    }
+
+    fn closed(&self) -> BoxFuture<'static, ()> {
+        Box::pin(self.sockets.closed())
+    }
+}
+
+impl PhoenixDoor {
+    fn open_now(&self, request: &mut Request<()>) -> Response<String> {
         // The connection gives its own permit back when it is handed over.
         match self.shard.capacity.connections.clone().try_acquire_owned() {
-            Ok(permit) => self.sockets.upgrade(&mut request, permit),
+            Ok(permit) => self.sockets.upgrade(request, permit),
             Err(_) => {
                 let text = "the gateway has as many connections as it takes; try again later";
                 let mut response = Response::new(text.to_owned());
@@ -80,9 +94,5 @@ impl Door for PhoenixDoor {
                 response
             }
         }
-    }
-
-    fn closed(&self) -> BoxFuture<'static, ()> {
-        Box::pin(self.sockets.closed())
     }
 }

@@ -8,7 +8,7 @@ use http::{Response, StatusCode};
 use sluice_protocol::argument::Fault;
 use sluice_protocol::request::no_args;
 use sluice_protocol::response::Answer;
-use sluice_protocol::{CallError, Encoding, ErrorCode, Payload, Request};
+use sluice_protocol::{CallError, Encoding, ErrorCode, Identity, Payload, Request};
 
 use super::negotiate::StreamFormat;
 use super::query::args_from_query;
@@ -18,8 +18,9 @@ use super::route::Name;
 use super::stream::{Source, StreamBody};
 use super::{Asked, Edge, body, fields};
 use crate::edge::capacity::Permit;
-use crate::edge::identity;
+use crate::edge::identity::{self, Peer};
 use crate::edge::service::CallService;
+use crate::identity::{Session, credential};
 use crate::pipeline::{Call, Caller};
 use crate::reply::{Answers, Reply};
 
@@ -40,18 +41,19 @@ impl<S: CallService> Edge<S> {
         let (service, request_type) = name.decode()?;
         let permit = self.parts().capacity.enter()?;
         let headers = &asked.head.headers;
+        let (identity, caller) = self.identify(asked, None).await?;
         let mut call = Call {
             request_id: asked.id.clone(),
             service,
             request_type,
             version: fields::version(headers, None)?,
             args: no_args(),
-            identity: identity::from_headers(self.trusts_clients(), headers)?,
+            identity,
             trace: fields::trace(headers, None),
             timeout_ms: fields::timeout_ms(headers, None)?,
             idempotent_only: false,
             idempotency_key: fields::idempotency_key(headers, None)?,
-            caller: Caller::default(),
+            caller,
         };
         // Last, so that a request that is refused in any case is refused unread.
         let (encoding, bytes) = self.read_body(asked, body).await?;
@@ -71,6 +73,8 @@ impl<S: CallService> Edge<S> {
         B: http_body::Body<Data = Bytes>,
     {
         let permit = self.parts().capacity.enter()?;
+        // Before a body is taken in whose sender is refused in any case.
+        let session = self.session(asked).await?;
         let (encoding, bytes) = self.read_body(asked, body).await?;
         let request = match encoding {
             Encoding::Json => Request::from_json(&bytes)?,
@@ -82,18 +86,19 @@ impl<S: CallService> Edge<S> {
         }
         let headers = &asked.head.headers;
         let idempotency_key = fields::idempotency_key(headers, request.idempotency_key.as_deref())?;
+        let (identity, caller) = self.acting(asked, &session, Some(request.claim))?;
         let call = Call {
             request_id: asked.id.clone(),
             service: request.service,
             request_type: request.request_type,
             version: fields::version(headers, request.version)?,
             args: request.args,
-            identity: identity::from_claim(self.trusts_clients(), request.claim, headers)?,
+            identity,
             trace: fields::trace(headers, request.trace),
             timeout_ms: fields::timeout_ms(headers, request.timeout_ms)?,
             idempotent_only: false,
             idempotency_key,
-            caller: Caller::default(),
+            caller,
         };
         self.run(asked, call, permit).await
     }
@@ -122,24 +127,56 @@ impl<S: CallService> Edge<S> {
             let types = spec.as_ref().and_then(|s| s.arg_types.as_ref());
             args_from_query(query, types).map_err(|faults| bad_query(&faults))?
         };
+        let (identity, caller) = self.identify(asked, None).await?;
         let call = Call {
             request_id: asked.id.clone(),
             service,
             request_type,
             version,
             args,
-            identity: identity::from_headers(self.trusts_clients(), headers)?,
+            identity,
             trace: fields::trace(headers, None),
             timeout_ms: fields::timeout_ms(headers, None)?,
             idempotent_only: true,
             idempotency_key: fields::idempotency_key(headers, None)?,
-            caller: Caller::default(),
+            caller,
         };
         self.run(asked, call, permit).await
     }
 
-    pub(super) fn trusts_clients(&self) -> bool {
-        self.parts().config.identity.trust_client_identity
+    /// Whoever's credential the request carries.
+    async fn session(&self, asked: &Asked<'_>) -> Result<Arc<Session>, CallError> {
+        let credential = credential::from_headers(&asked.head.headers)?;
+        self.parts().identifier.identify(credential.as_ref()).await
+    }
+
+    /// For whom the request acts, and what else is known of its sender.
+    pub(super) async fn identify(
+        &self,
+        asked: &Asked<'_>,
+        claim: Option<Identity>,
+    ) -> Result<(Identity, Caller), CallError> {
+        let session = self.session(asked).await?;
+        self.acting(asked, &session, claim)
+    }
+
+    fn acting(
+        &self,
+        asked: &Asked<'_>,
+        session: &Session,
+        claim: Option<Identity>,
+    ) -> Result<(Identity, Caller), CallError> {
+        let identifier = &self.parts().identifier;
+        let headers = &asked.head.headers;
+        let trusts = identifier.trusts_clients() && !session.is_verified();
+        let claim = match (claim, trusts) {
+            (claim, true) => identity::from_claim(true, claim.unwrap_or_default(), headers)?,
+            (claim, false) => claim.unwrap_or_default(),
+        };
+        let identity = identifier.acting(session, claim)?;
+        let peer = asked.head.extensions.get::<Peer>();
+        let address = peer.map(|peer| identifier.address(peer.0, headers));
+        Ok((identity, session.caller_at(address)))
     }
 
     /// The body and its encoding. One that is empty needs none.

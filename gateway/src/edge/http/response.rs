@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use sluice_protocol::payload::TranscodeError;
@@ -14,6 +14,7 @@ use sluice_protocol::{CallError, Encoding, ErrorCode, Executed, RequestId};
 
 use super::stream::StreamBody;
 use super::{fields, quota};
+use crate::edge::identity::CHALLENGE;
 
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -136,6 +137,10 @@ pub(super) fn error(id: &RequestId, encoding: Encoding, error: CallError) -> Res
         ),
     };
     let mut response = respond(id, encoding, status, bytes);
+    if status == StatusCode::UNAUTHORIZED {
+        let challenge = HeaderValue::from_static(CHALLENGE);
+        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    }
     if let Some(seconds) = retry_after {
         response.headers_mut().insert(RETRY_AFTER, seconds.into());
     }

@@ -14,7 +14,6 @@ use super::negotiate::StreamFormat;
 use super::response::{self, Body};
 use super::stream::{Source, StreamBody};
 use super::{Asked, Edge};
-use crate::edge::identity;
 use crate::edge::service::CallService;
 use crate::results::{Record, ResultStore, StoreError};
 
@@ -63,7 +62,7 @@ impl<S: CallService> Edge<S> {
 
     /// The record of a call, if it is the asking client's own. To anyone else it does not exist.
     async fn record(&self, asked: &Asked<'_>, id: &str) -> Result<Record, CallError> {
-        let identity = identity::from_headers(self.trusts_clients(), &asked.head.headers)?;
+        let (identity, _) = self.identify(asked, None).await?;
         let is_id = id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit());
         if !is_id {
             return Err(unknown());

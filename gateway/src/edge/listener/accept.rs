@@ -1,6 +1,7 @@
 //! Accepts connections until the drain begins.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::connection::Server;
 use super::tls::Identity;
+use crate::edge::identity::Peer;
 use crate::edge::service::CallService;
 
 /// Pause after the system had no descriptor or memory for another connection.
@@ -28,7 +30,7 @@ pub(super) async fn run<S: CallService>(
                 return;
             };
             match listener.accept().await {
-                Ok((stream, _)) => serve(server, stream, tls, permit),
+                Ok((stream, peer)) => serve(server, stream, peer, tls, permit),
                 Err(error) => pause(&error).await,
             }
         }
@@ -40,10 +42,11 @@ pub(super) async fn run<S: CallService>(
     };
     while let Ok(permit) = connections.clone().try_acquire_owned() {
         let accepted = listener.accept();
-        let Ok(stream) = accepted.and_then(|(stream, _)| into_tokio(stream)) else {
+        let accepted = accepted.and_then(|(stream, peer)| Ok((into_tokio(stream)?, peer)));
+        let Ok((stream, peer)) = accepted else {
             return;
         };
-        serve(server, stream, tls, permit);
+        serve(server, stream, peer, tls, permit);
     }
 }
 
@@ -55,15 +58,17 @@ fn into_tokio(stream: std::net::TcpStream) -> io::Result<TcpStream> {
 fn serve<S: CallService>(
     server: &Arc<Server<S>>,
     stream: TcpStream,
+    peer: SocketAddr,
     tls: Option<&Identity>,
     permit: tokio::sync::OwnedSemaphorePermit,
 ) {
     // Answers are written whole: waiting for more to send only delays them. A connection that
     // refuses the option is about to fail anyway.
     let _ = stream.set_nodelay(true);
+    let peer = Some(Peer(peer.ip()));
     match tls {
-        None => server.serve(stream, permit),
-        Some(identity) => server.serve_tls(stream, identity.borrow().clone(), permit),
+        None => server.serve(stream, peer, permit),
+        Some(identity) => server.serve_tls(stream, peer, identity.borrow().clone(), permit),
     }
 }
 

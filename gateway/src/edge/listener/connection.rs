@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::activity::{Activity, Busy};
 use crate::edge::http::{Body, Edge};
+use crate::edge::identity::Peer;
 use crate::edge::service::CallService;
 
 /// A connection without requests is closed after this time, or after twice this time at most.
@@ -86,14 +87,18 @@ impl<S: CallService> Server<S> {
     }
 
     /// Serves one connection in a task of its own, of whatever kind its stream is.
-    pub(super) fn serve<I>(self: &Arc<Self>, stream: I, permit: OwnedSemaphorePermit)
-    where
+    pub(super) fn serve<I>(
+        self: &Arc<Self>,
+        stream: I,
+        peer: Option<Peer>,
+        permit: OwnedSemaphorePermit,
+    ) where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let server = self.clone();
         self.open.fetch_add(1, Ordering::Relaxed);
         self.edge.tasks.spawn(async move {
-            server.connection(stream).await;
+            server.connection(stream, peer).await;
             server.open.fetch_sub(1, Ordering::Relaxed);
             drop(permit);
         });
@@ -103,6 +108,7 @@ impl<S: CallService> Server<S> {
     pub(super) fn serve_tls<I>(
         self: &Arc<Self>,
         stream: I,
+        peer: Option<Peer>,
         identity: Arc<rustls::ServerConfig>,
         permit: OwnedSemaphorePermit,
     ) where
@@ -112,7 +118,7 @@ impl<S: CallService> Server<S> {
         self.open.fetch_add(1, Ordering::Relaxed);
         self.edge.tasks.spawn(async move {
             if let Some(stream) = server.shake_hands(stream, identity).await {
-                server.connection(stream).await;
+                server.connection(stream, peer).await;
             }
             server.open.fetch_sub(1, Ordering::Relaxed);
             drop(permit);
@@ -145,13 +151,14 @@ impl<S: CallService> Server<S> {
         None
     }
 
-    async fn connection<I>(self: &Arc<Self>, stream: I)
+    async fn connection<I>(self: &Arc<Self>, stream: I, peer: Option<Peer>)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let activity = Arc::new(Activity::default());
         let (server, begun) = (self.clone(), activity.clone());
-        let service = service_fn(move |request| server.clone().answer(request, begun.begin()));
+        let service =
+            service_fn(move |request| server.clone().answer(request, peer, begun.begin()));
         let io = TokioIo::new(stream);
         let mut http = pin!(self.http.serve_connection_with_upgrades(io, service));
         let header_timeout = self.edge.parts().config.http.header_timeout;
@@ -211,10 +218,14 @@ impl<S: CallService> Server<S> {
 
     async fn answer(
         self: Arc<Self>,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
+        peer: Option<Peer>,
         busy: Busy,
     ) -> Result<Response<Body>, Infallible> {
         let version = request.version();
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
         let mut response = self.edge.handle(request).await;
         response.body_mut().hold(busy);
         // From the moment that it is not ready, the gateway sends its clients elsewhere. HTTP/2

@@ -129,7 +129,7 @@ impl Pipes {
         let (client, stream) = duplex(bytes);
         let connections = self.server.edge().parts().capacity.connections.clone();
         self.server
-            .serve(stream, connections.try_acquire_owned().unwrap());
+            .serve(stream, None, connections.try_acquire_owned().unwrap());
         Client::over(client)
     }
 }

@@ -1,18 +1,22 @@
-//! Who a socket speaks for.
+//! Who a socket speaks for: what [`crate::identity`] says of the credential that it shows, or what
+//! it says of itself where clients are trusted.
 //!
-//! This is the one place that decides it. Today there are two rules: everybody is anonymous, or
-//! everybody is who they say they are. Tokens will be a third implementation of [`SocketAuth`]:
-//! it finds them in [`Offer::protocols`] (`base64url.bearer.phx.…`), in the query, or in the
-//! payload of a join, and its refusals are already answered as Phoenix answers them.
+//! A credential stands in a sub-protocol (`base64url.bearer.phx.…`), in the query (`token`,
+//! `api_key`), in a header, or in the payload of a join (`token`, `api_key`).
 
 use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
 
-use http::HeaderMap;
 use http::header::SEC_WEBSOCKET_PROTOCOL;
+use http::{HeaderMap, Request};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use sluice_protocol::payload::Encoding;
-use sluice_protocol::{Identity, Payload};
+use sluice_protocol::{CallError, Identity, Payload};
+use tokio::sync::watch;
+
+use crate::identity::{Credential, Identifier, Session, credential, over};
 
 /// What a client says when it connects.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +28,14 @@ pub struct Offer<'a> {
 }
 
 impl<'a> Offer<'a> {
+    /// What `request` says.
+    pub fn of<B>(request: &'a Request<B>) -> Self {
+        Self {
+            query: request.uri().query().unwrap_or_default(),
+            headers: request.headers(),
+        }
+    }
+
     /// The parameters of the query, decoded, in their order.
     pub fn params(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> + use<'a> {
         let pairs = self.query.split('&').filter(|pair| !pair.is_empty());
@@ -42,6 +54,24 @@ impl<'a> Offer<'a> {
             .flat_map(|value| value.split(','))
             .map(str::trim)
     }
+
+    /// The one credential that it shows.
+    fn credential(&self) -> Result<Option<Credential>, CallError> {
+        let mut found = credential::from_headers(self.headers)?;
+        for protocol in self.protocols() {
+            if let Some(next) = Credential::of_sub_protocol(protocol)? {
+                credential::one(&mut found, next)?;
+            }
+        }
+        for (key, value) in self.params().filter(|(_, value)| !value.is_empty()) {
+            match key.as_ref() {
+                "token" => credential::one(&mut found, Credential::Token(value.into_owned()))?,
+                "api_key" => credential::one(&mut found, Credential::ApiKey(value.into_owned()))?,
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
 }
 
 fn decode(text: &str) -> Cow<'_, str> {
@@ -57,25 +87,154 @@ fn decode(text: &str) -> Cow<'_, str> {
 #[error("{0}")]
 pub struct Refusal(pub String);
 
+impl From<CallError> for Refusal {
+    fn from(error: CallError) -> Self {
+        Self(error.message)
+    }
+}
+
 /// Decides who a connection, a channel and a call speak for.
 pub trait SocketAuth: Clone + Send + Sync + 'static {
     /// Who connects.
     ///
     /// # Errors
-    /// Answered with status 403, as Phoenix does.
-    fn connect(&self, offer: &Offer<'_>) -> Result<Identity, Refusal>;
+    /// Answered with status 401.
+    fn connect(&self, offer: &Offer<'_>) -> Result<Arc<Session>, Refusal>;
 
-    /// Who joins `topic`, on a connection of `socket`.
+    /// Who joins `topic`, on a connection of `socket`: the same session, or one of its own.
     ///
     /// # Errors
     /// Answered with an error reply that says the reason.
-    fn join(&self, socket: &Identity, topic: &str, params: &Payload) -> Result<Identity, Refusal>;
+    fn join(
+        &self,
+        socket: &Arc<Session>,
+        topic: &str,
+        params: &Payload,
+    ) -> Result<Arc<Session>, Refusal>;
 
-    /// For whom a call on a channel of `channel` is made, which itself claims `claim`.
-    fn call(&self, channel: &Identity, claim: Identity) -> Identity;
+    /// For whom a call of `session` is made, which itself claims `claim`.
+    ///
+    /// # Errors
+    /// Answered as the call's own.
+    fn call(&self, session: &Session, claim: Identity) -> Result<Identity, CallError>;
+
+    /// A newer token for `session`.
+    ///
+    /// # Errors
+    /// Answered with an error reply that says the reason.
+    fn renew(&self, _session: &Session, _token: &str) -> Result<Arc<Session>, Refusal> {
+        Err(Refusal("there is no token to renew".to_owned()))
+    }
+
+    /// Whether a session is let in no more.
+    fn is_revoked(&self, _session: &Session) -> bool {
+        false
+    }
+
+    /// Changes when sessions may have been revoked.
+    fn revocations(&self) -> Option<watch::Receiver<u64>> {
+        None
+    }
+
+    /// The client's address, where its connection comes from `peer`.
+    fn address(&self, peer: IpAddr, _headers: &HeaderMap) -> IpAddr {
+        peer
+    }
 }
 
-/// The rule without tokens: what clients say of themselves counts, or nothing does.
+/// The rule with credentials.
+#[derive(Debug, Clone)]
+pub struct Guard(pub Arc<Identifier>);
+
+impl Guard {
+    fn claims(&self) -> Claims {
+        Claims {
+            trusted: self.0.trusts_clients(),
+        }
+    }
+
+    /// Waits, if the key of the credential is to be fetched first.
+    pub async fn prepare(&self, offer: &Offer<'_>) {
+        if let Ok(Some(credential)) = offer.credential() {
+            // `connect` says what became of it.
+            let _ = self.0.identify(Some(&credential)).await;
+        }
+    }
+}
+
+impl SocketAuth for Guard {
+    fn connect(&self, offer: &Offer<'_>) -> Result<Arc<Session>, Refusal> {
+        match offer.credential()? {
+            Some(credential) => Ok(self.0.identify_now(Some(&credential))?),
+            None => self.claims().connect(offer),
+        }
+    }
+
+    fn join(
+        &self,
+        socket: &Arc<Session>,
+        topic: &str,
+        params: &Payload,
+    ) -> Result<Arc<Session>, Refusal> {
+        match credential_of_join(params)? {
+            Some(credential) => Ok(self.0.identify_now(Some(&credential))?),
+            None if socket.is_verified() => Ok(socket.clone()),
+            None => self.claims().join(socket, topic, params),
+        }
+    }
+
+    fn call(&self, session: &Session, claim: Identity) -> Result<Identity, CallError> {
+        self.0.acting(session, claim)
+    }
+
+    fn renew(&self, session: &Session, token: &str) -> Result<Arc<Session>, Refusal> {
+        Ok(self.0.renew(session, token)?)
+    }
+
+    fn is_revoked(&self, session: &Session) -> bool {
+        self.0.is_revoked(session)
+    }
+
+    fn revocations(&self) -> Option<watch::Receiver<u64>> {
+        Some(self.0.revocations())
+    }
+
+    fn address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        self.0.address(peer, headers)
+    }
+}
+
+fn credential_of_join(params: &Payload) -> Result<Option<Credential>, CallError> {
+    #[derive(Default, Deserialize)]
+    struct Shown {
+        #[serde(default)]
+        token: serde_json::Value,
+        #[serde(default)]
+        api_key: serde_json::Value,
+    }
+    // Params that are no object show nothing.
+    let shown: Shown = match params.encoding {
+        Encoding::Json => serde_json::from_slice(&params.bytes).unwrap_or_default(),
+        Encoding::MessagePack => rmp_serde::from_slice(&params.bytes).unwrap_or_default(),
+    };
+    let text = |value: serde_json::Value, name: &str| match value {
+        serde_json::Value::Null => Ok(None),
+        serde_json::Value::String(text) => Ok(Some(text).filter(|t| !t.is_empty())),
+        _ => Err(credential::refused(format!(
+            "{name} of the join is no text"
+        ))),
+    };
+    let mut found = None;
+    if let Some(token) = text(shown.token, "token")? {
+        credential::one(&mut found, Credential::Token(token))?;
+    }
+    if let Some(key) = text(shown.api_key, "api_key")? {
+        credential::one(&mut found, Credential::ApiKey(key))?;
+    }
+    Ok(found)
+}
+
+/// The rule without credentials: what clients say of themselves counts, or nothing does.
 #[derive(Debug, Clone, Copy)]
 pub struct Claims {
     /// `identity.trust_client_identity`.
@@ -83,7 +242,7 @@ pub struct Claims {
 }
 
 impl SocketAuth for Claims {
-    fn connect(&self, offer: &Offer<'_>) -> Result<Identity, Refusal> {
+    fn connect(&self, offer: &Offer<'_>) -> Result<Arc<Session>, Refusal> {
         let mut claim = Identity::anonymous();
         if self.trusted {
             for (key, value) in offer.params() {
@@ -99,46 +258,39 @@ impl SocketAuth for Claims {
                 }
             }
         }
-        Ok(claim)
+        Ok(Arc::new(Session::claimed(claim)))
     }
 
-    fn join(&self, socket: &Identity, _topic: &str, params: &Payload) -> Result<Identity, Refusal> {
+    fn join(
+        &self,
+        socket: &Arc<Session>,
+        _topic: &str,
+        params: &Payload,
+    ) -> Result<Arc<Session>, Refusal> {
         if !self.trusted {
-            return Ok(Identity::anonymous());
+            return Ok(socket.clone());
         }
         // Params that say something else are no claim, and no mistake.
         let said: Said = match params.encoding {
             Encoding::Json => serde_json::from_slice(&params.bytes).unwrap_or_default(),
             Encoding::MessagePack => rmp_serde::from_slice(&params.bytes).unwrap_or_default(),
         };
-        Ok(over(said.into(), socket.clone()))
+        let identity = over(said.into(), socket.identity.clone());
+        Ok(Arc::new(Session::claimed(identity)))
     }
 
-    fn call(&self, channel: &Identity, claim: Identity) -> Identity {
-        if self.trusted {
-            // As the ancestor had it: who the socket is counts more than what a request says.
-            over(channel.clone(), claim)
+    fn call(&self, session: &Session, claim: Identity) -> Result<Identity, CallError> {
+        Ok(if self.trusted {
+            // Who the socket is counts more than what a request says.
+            over(session.identity.clone(), claim)
         } else {
             Identity::anonymous()
-        }
+        })
     }
 }
 
 fn said(value: Cow<'_, str>) -> Option<String> {
     (!value.is_empty()).then(|| value.into_owned())
-}
-
-/// Each field of `first`, else that of `second`.
-fn over(first: Identity, second: Identity) -> Identity {
-    Identity {
-        user_id: first.user_id.or(second.user_id),
-        device_id: first.device_id.or(second.device_id),
-        roles: if first.roles.is_empty() {
-            second.roles
-        } else {
-            first.roles
-        },
-    }
 }
 
 /// What the payload of a join says of its sender.
@@ -170,7 +322,7 @@ mod tests {
             query,
             headers: &headers,
         };
-        Claims { trusted }.connect(&offer).unwrap()
+        Claims { trusted }.connect(&offer).unwrap().identity.clone()
     }
 
     fn identity(user: &str, device: Option<&str>, roles: &[&str]) -> Identity {
@@ -187,10 +339,11 @@ mod tests {
         let params = Payload::json(r#"{"user_id":"u"}"#);
         let socket = connect("user_id=u&user_roles=admin", false);
         assert_eq!(socket, Identity::anonymous());
+        let socket = Arc::new(Session::claimed(socket));
         let channel = claims.join(&socket, "api:x", &params).unwrap();
-        assert_eq!(channel, Identity::anonymous());
+        assert_eq!(channel.identity, Identity::anonymous());
         let claim = identity("u", None, &["admin"]);
-        assert_eq!(claims.call(&channel, claim), Identity::anonymous());
+        assert_eq!(claims.call(&channel, claim), Ok(Identity::anonymous()));
     }
 
     #[test]
@@ -198,6 +351,7 @@ mod tests {
         let claims = Claims { trusted: true };
         let socket = connect("vsn=2.0.0&user_id=a%20b+c&device_id=d&x", true);
         assert_eq!(socket, identity("a b c", Some("d"), &[]));
+        let socket = Arc::new(Session::claimed(socket));
         for params in [
             Payload::json(r#"{"user_id":"u2","user_roles":["r",""],"other":1}"#),
             Payload::json(r#"{"user_id":"u2","user_roles":["r",""],"other":1}"#)
@@ -205,18 +359,19 @@ mod tests {
                 .unwrap(),
         ] {
             let channel = claims.join(&socket, "api:x", &params).unwrap();
-            assert_eq!(channel, identity("u2", Some("d"), &["r"]));
+            assert_eq!(channel.identity, identity("u2", Some("d"), &["r"]));
         }
         for odd in ["null", "[]", r#"{"user_id":5}"#, "{"] {
             let channel = claims.join(&socket, "api:x", &Payload::json(odd)).unwrap();
-            assert_eq!(channel, socket, "{odd}");
+            assert_eq!(channel.identity, socket.identity, "{odd}");
         }
         let claim = identity("mine", Some("phone"), &["admin"]);
         assert_eq!(
             claims.call(&socket, claim.clone()),
-            identity("a b c", Some("d"), &["admin"])
+            Ok(identity("a b c", Some("d"), &["admin"]))
         );
-        assert_eq!(claims.call(&Identity::anonymous(), claim.clone()), claim);
+        let nobody = Session::default();
+        assert_eq!(claims.call(&nobody, claim.clone()), Ok(claim));
     }
 
     #[test]

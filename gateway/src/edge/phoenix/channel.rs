@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::RwLock;
 use sluice_protocol::payload::Encoding;
 use sluice_protocol::response::Answer;
-use sluice_protocol::{CallError, ErrorCode, Executed, Identity, Payload, Response};
+use sluice_protocol::{CallError, ErrorCode, Executed, Payload, Response};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Utf8Bytes;
 
 use super::frame::{Head, Ref, Vsn};
 use super::options::{Respond, Topic};
 use super::{binary, text};
+use crate::identity::Session;
 
 /// What a `phx_reply` says of the push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +37,8 @@ pub(super) struct Channel {
     pub(super) topic: Arc<str>,
     pub(super) join_ref: Option<Ref<'static>>,
     pub(super) rules: Topic,
-    pub(super) identity: Identity,
+    /// Who joined: the socket's own session, or that of the join's params.
+    pub(super) session: RwLock<Arc<Session>>,
     vsn: Vsn,
     /// The text of a push up to its payload: the same for all of them.
     push_head: Vec<u8>,
@@ -46,7 +49,7 @@ impl Channel {
         topic: &str,
         join_ref: Option<Ref<'_>>,
         rules: Topic,
-        identity: Identity,
+        session: Arc<Session>,
         vsn: Vsn,
     ) -> Self {
         let join_ref = join_ref.map(Ref::into_owned);
@@ -62,7 +65,7 @@ impl Channel {
             topic: Arc::from(topic),
             join_ref,
             rules,
-            identity,
+            session: RwLock::new(session),
             vsn,
             push_head,
         }
@@ -167,9 +170,31 @@ impl Channel {
 
     /// Says that the channel is closed. As in Phoenix, its ref is that of the join.
     pub(super) fn closed(&self) -> Message {
+        self.ended("phx_close")
+    }
+
+    /// That the join has failed: its client joins again, after a while.
+    pub(super) fn failed(&self) -> Message {
+        self.ended("phx_error")
+    }
+
+    /// A push of another event than that of the calls.
+    pub(super) fn event(&self, event: &str, payload: &serde_json::Value) -> Message {
+        let head = Head {
+            event,
+            ..self.head(None)
+        };
+        let mut out = Vec::with_capacity(64 + self.topic.len());
+        text::begin(self.vsn, &head, &mut out);
+        out.extend_from_slice(payload.to_string().as_bytes());
+        text::finish(self.vsn, &mut out);
+        lossless(out)
+    }
+
+    fn ended(&self, event: &str) -> Message {
         let head = Head {
             reference: self.join_ref.as_ref(),
-            event: "phx_close",
+            event,
             ..self.head(None)
         };
         let mut out = Vec::with_capacity(64 + self.topic.len());

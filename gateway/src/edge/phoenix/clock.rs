@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
@@ -29,6 +30,8 @@ pub(super) enum Due {
     Idle,
     /// The client has not read for too long.
     Stalled,
+    /// A token may have expired or been revoked.
+    Token,
     /// The gateway shuts down, and it is this socket's turn.
     Turn,
     /// The gateway shuts down, and the time for calls is over.
@@ -50,10 +53,25 @@ pub(super) struct Clock {
     stalled_since: Option<Instant>,
     drain: Drain,
     shutdown: Shutdown,
+    /// When the first of the socket's tokens expires.
+    expires: Option<Instant>,
+    revocations: Option<Revoked>,
+}
+
+/// Resolves at the next revocation, with what waits for the one after it.
+type Revoked = Pin<Box<dyn Future<Output = Option<watch::Receiver<u64>>> + Send>>;
+
+fn next_revocation(mut changes: watch::Receiver<u64>) -> Revoked {
+    Box::pin(async move { changes.changed().await.ok().map(|()| changes) })
 }
 
 impl Clock {
-    pub(super) fn new(idle: Duration, stall: Duration, drain: Drain) -> Self {
+    pub(super) fn new(
+        idle: Duration,
+        stall: Duration,
+        drain: Drain,
+        revocations: Option<watch::Receiver<u64>>,
+    ) -> Self {
         let now = Instant::now();
         Self {
             timer: Box::pin(sleep_until(now + idle)),
@@ -63,7 +81,14 @@ impl Clock {
             stalled_since: None,
             shutdown: Shutdown::Awaited(Box::pin(drain.token.clone().cancelled_owned())),
             drain,
+            expires: None,
+            revocations: revocations.map(next_revocation),
         }
+    }
+
+    /// When the first of the socket's tokens expires.
+    pub(super) fn expires(&mut self, at: Option<Instant>) {
+        self.expires = at;
     }
 
     /// The client has sent something.
@@ -91,6 +116,12 @@ impl Clock {
                 over: now + self.drain.timeout.max(self.drain.spread),
             };
         }
+        if let Some(revoked) = &mut self.revocations
+            && let Poll::Ready(changes) = revoked.as_mut().poll(cx)
+        {
+            self.revocations = changes.map(next_revocation);
+            return Poll::Ready(Due::Token);
+        }
         loop {
             let (next, due) = self.next();
             if next <= Instant::now() {
@@ -110,6 +141,14 @@ impl Clock {
     }
 
     fn next(&self) -> (Instant, Due) {
+        let other = self.next_but_token();
+        match self.expires {
+            Some(at) if at < other.0 => (at, Due::Token),
+            _ => other,
+        }
+    }
+
+    fn next_but_token(&self) -> (Instant, Due) {
         let client = match self.stalled_since {
             Some(since) => (since + self.stall, Due::Stalled),
             None => (self.heard + self.idle, Due::Idle),

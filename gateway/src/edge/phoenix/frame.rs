@@ -11,6 +11,8 @@ pub const MAX_NAME_BYTES: usize = 255;
 
 /// The event that ends a stream.
 pub const STOP_STREAM: &str = "stop_stream";
+/// The event that brings a newer token.
+pub const RENEW_TOKEN: &str = "renew_token";
 
 /// The version of the serializer, `vsn` in the query of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

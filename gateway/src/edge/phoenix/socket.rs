@@ -9,12 +9,13 @@ mod join;
 mod leave;
 mod poll;
 mod push;
+mod token;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures_util::{Sink, Stream};
-use sluice_protocol::Identity;
 use sluice_protocol::response::Answer;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
@@ -23,11 +24,12 @@ use super::auth::SocketAuth;
 use super::calls::{Calls, Followed, Opened};
 use super::channel::{Channel, Status, reply};
 use super::clock::{Clock, Drain, Due};
-use super::frame::{Frame, FrameError, Head, Ref, STOP_STREAM, Vsn};
+use super::frame::{Frame, FrameError, Head, RENEW_TOKEN, Ref, STOP_STREAM, Vsn};
 use super::options::Phoenix as Options;
 use super::outbox::Outbox;
 use super::service::CallService;
 use super::{binary, text};
+use crate::identity::Session;
 
 /// A transport of WebSocket messages: a `WebSocketStream`, or channels in tests.
 pub(super) trait Transport:
@@ -79,7 +81,8 @@ pub(super) struct Socket<T, C, A> {
     transport: T,
     shared: Arc<Shared<C, A>>,
     vsn: Vsn,
-    identity: Identity,
+    session: Arc<Session>,
+    address: Option<IpAddr>,
     channels: HashMap<Arc<str>, Arc<Channel>>,
     calls: Calls,
     outbox: Outbox,
@@ -96,18 +99,22 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
         transport: T,
         shared: Arc<Shared<C, A>>,
         vsn: Vsn,
-        identity: Identity,
+        session: Arc<Session>,
+        address: Option<IpAddr>,
     ) -> Self {
         let options = &shared.options;
-        let clock = Clock::new(
+        let mut clock = Clock::new(
             options.idle_timeout,
             options.write_timeout,
             shared.drain.clone(),
+            shared.auth.revocations(),
         );
+        clock.expires(session.expires);
         Self {
             transport,
             vsn,
-            identity,
+            session,
+            address,
             channels: HashMap::new(),
             calls: Calls::default(),
             outbox: Outbox::new(options.outbox_frames, options.outbox_bytes),
@@ -186,6 +193,8 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
             self.on_leave(&channel, &frame);
         } else if frame.event == channel.rules.event {
             self.on_call(&channel, frame);
+        } else if frame.event == RENEW_TOKEN {
+            self.on_renew(&channel, &frame);
         } else if frame.event == STOP_STREAM {
             self.on_stop(&channel, &frame);
         } else if frame.reference.is_some() {
@@ -236,6 +245,7 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
                 None
             }
             Due::Over => Some(going_away()),
+            Due::Token => self.on_token_due(),
         }
     }
 

@@ -10,4 +10,5 @@ mod node;
 mod rig;
 mod shutdown;
 mod streams;
+mod tokens;
 mod wire;

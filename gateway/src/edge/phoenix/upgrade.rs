@@ -1,12 +1,13 @@
 //! From an HTTP request to a socket.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{
     CONNECTION, HOST, HeaderName, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -24,7 +25,8 @@ use super::options::Phoenix as Options;
 use super::origin;
 use super::service::CallService;
 use super::socket::{Shared, Socket};
-use sluice_protocol::Identity;
+use crate::edge::identity::{CHALLENGE, Peer};
+use crate::identity::Session;
 
 /// The sub-protocol of Phoenix's own clients, echoed where it is offered.
 const SUB_PROTOCOL: &str = "phoenix";
@@ -91,11 +93,13 @@ impl<C: CallService, A: SocketAuth> Sockets<C, A> {
             Err(refusal) => return refusal.into_response(),
         };
         let response = accepted.response();
-        let (vsn, identity) = (accepted.vsn, accepted.identity);
+        let (vsn, session) = (accepted.vsn, accepted.session);
+        let peer = request.extensions().get::<Peer>();
+        let address = peer.map(|p| self.shared.auth.address(p.0, request.headers()));
         let upgrade = hyper::upgrade::on(request);
         let shared = Arc::clone(&self.shared);
         self.open.spawn(async move {
-            serve(upgrade, shared, vsn, identity).await;
+            serve(upgrade, shared, vsn, session, address).await;
             drop(guard);
         });
         response
@@ -115,13 +119,15 @@ impl<C: CallService, A: SocketAuth> Sockets<C, A> {
         let offer = Offer { query, headers };
         let vsn = read_vsn(&offer)?;
         let auth = &self.shared.auth;
-        let identity = auth.connect(&offer);
-        let identity = identity.map_err(|r| Refusal::new(StatusCode::FORBIDDEN, r.0))?;
+        let session = auth.connect(&offer).map_err(|refusal| Refusal {
+            header: Some((WWW_AUTHENTICATE, CHALLENGE)),
+            ..Refusal::new(StatusCode::UNAUTHORIZED, refusal.0)
+        })?;
         Ok(Accepted {
             accept: derive_accept_key(key.as_bytes()),
             phoenix: offer.protocols().any(|p| p == SUB_PROTOCOL),
             vsn,
-            identity,
+            session,
         })
     }
 }
@@ -131,7 +137,7 @@ struct Accepted {
     accept: String,
     phoenix: bool,
     vsn: Vsn,
-    identity: Identity,
+    session: Arc<Session>,
 }
 
 impl Accepted {
@@ -250,7 +256,8 @@ async fn serve<C: CallService, A: SocketAuth>(
     upgrade: OnUpgrade,
     shared: Arc<Shared<C, A>>,
     vsn: Vsn,
-    identity: Identity,
+    session: Arc<Session>,
+    address: Option<IpAddr>,
 ) {
     let upgraded = match upgrade.await {
         Ok(upgraded) => TokioIo::new(upgraded),
@@ -261,7 +268,9 @@ async fn serve<C: CallService, A: SocketAuth>(
     };
     let config = websocket_config(shared.options.max_frame_bytes);
     let transport = WebSocketStream::from_raw_socket(upgraded, Role::Server, Some(config)).await;
-    let transport = Socket::new(transport, shared, vsn, identity).run().await;
+    let transport = Socket::new(transport, shared, vsn, session, address)
+        .run()
+        .await;
     linger(transport.into_inner()).await;
 }
 

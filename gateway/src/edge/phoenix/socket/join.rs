@@ -45,15 +45,16 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
                 "a socket has at most {most} channels"
             )));
         }
-        let identity = shared
+        let session = shared
             .auth
-            .join(&self.identity, &frame.topic, &frame.payload)
+            .join(&self.session, &frame.topic, &frame.payload)
             .map_err(|refusal| Refused::Because(refusal.0))?;
         let join_ref = frame.join_ref.clone();
-        let channel = Channel::new(&frame.topic, join_ref, rules, identity, self.vsn);
+        let channel = Channel::new(&frame.topic, join_ref, rules, session, self.vsn);
         let channel = Arc::new(channel);
         self.channels
             .insert(Arc::clone(&channel.topic), Arc::clone(&channel));
+        self.watch_expiry();
         Ok(channel)
     }
 
@@ -72,6 +73,7 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
     fn close_channel(&mut self, topic: &str) -> Option<Arc<Channel>> {
         let channel = self.channels.remove(topic)?;
         self.calls.cancel_channel(&channel);
+        self.watch_expiry();
         Some(channel)
     }
 }

@@ -14,7 +14,7 @@ use crate::edge::phoenix::channel::{Channel, Status};
 use crate::edge::phoenix::frame::{Frame, Ref};
 use crate::edge::phoenix::service::CallService;
 use crate::idempotency::check_key;
-use crate::pipeline::{Call, Caller};
+use crate::pipeline::Call;
 use crate::reply::{Answers, Reply};
 
 /// The `request_id` of errors about requests that have none.
@@ -41,7 +41,13 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
             }
         };
         let name = request.request_type.clone();
-        let call = self.call(channel, id.clone(), request);
+        let call = match self.call(channel, id.clone(), request) {
+            Ok(call) => call,
+            Err(error) => {
+                let reference = reference.as_ref();
+                return self.refuse(channel, reference, encoding, id.as_str(), error);
+            }
+        };
         let owed = if channel.responds_in_reply(reference.as_ref()) {
             reference.map(|reference| (reference.into_owned(), name))
         } else {
@@ -60,7 +66,7 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
     }
 
     fn lacks_user(&self, channel: &Channel) -> bool {
-        self.shared.options.require_user && !channel.identity.is_authenticated()
+        self.shared.options.require_user && !channel.session.read().identity.is_authenticated()
     }
 
     /// What the socket itself asks of a request.
@@ -91,20 +97,26 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
         Err((Some(id), refusal))
     }
 
-    fn call(&self, channel: &Channel, request_id: RequestId, request: Request) -> Call {
-        Call {
+    fn call(
+        &self,
+        channel: &Channel,
+        request_id: RequestId,
+        request: Request,
+    ) -> Result<Call, CallError> {
+        let session = channel.session.read();
+        Ok(Call {
             request_id,
             service: request.service,
             request_type: request.request_type,
             version: request.version,
             args: request.args,
-            identity: self.shared.auth.call(&channel.identity, request.claim),
+            identity: self.shared.auth.call(&session, request.claim)?,
             trace: request.trace,
             timeout_ms: request.timeout_ms,
             idempotent_only: false,
             idempotency_key: request.idempotency_key,
-            caller: Caller::default(),
-        }
+            caller: session.caller_at(self.address),
+        })
     }
 
     /// Answers a push that does not become a call: the reply and the response say the same.

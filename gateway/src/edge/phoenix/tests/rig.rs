@@ -11,7 +11,7 @@ use futures_util::{Sink, Stream};
 use serde_json::{Value, json};
 use sluice_protocol::payload::Encoding;
 use sluice_protocol::response::Answer;
-use sluice_protocol::{CallError, Identity, Payload};
+use sluice_protocol::{CallError, Payload};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -21,7 +21,8 @@ use tokio_util::sync::{CancellationToken, PollSender};
 use crate::edge::phoenix::frame::Vsn;
 use crate::edge::phoenix::options::{Phoenix as Options, Respond, Topic};
 use crate::edge::phoenix::socket::{Shared, Socket};
-use crate::edge::phoenix::{CallService, Claims, Drain};
+use crate::edge::phoenix::{CallService, Claims, Drain, SocketAuth};
+use crate::identity::Session;
 use crate::pipeline::Call;
 use crate::reply::{Answers, Reply};
 
@@ -160,6 +161,17 @@ impl Rig {
 
     /// `window` frames fit into the transport.
     pub(super) fn start(options: Options, vsn: Vsn, trusted: bool, window: usize) -> Self {
+        Self::guarded(options, vsn, Claims { trusted }, window, Arc::default())
+    }
+
+    /// With these rules of who speaks, for a client who connected as `session`.
+    pub(super) fn guarded(
+        options: Options,
+        vsn: Vsn,
+        auth: impl SocketAuth,
+        window: usize,
+        session: Arc<Session>,
+    ) -> Self {
         let (to_server, incoming) = mpsc::unbounded_channel();
         let (outgoing, from_server) = mpsc::channel(window);
         let (ask, calls) = mpsc::unbounded_channel();
@@ -168,7 +180,7 @@ impl Rig {
         let shared = Shared {
             options,
             service: Ask(ask),
-            auth: Claims { trusted },
+            auth,
             drain: Drain {
                 token: drain.clone(),
                 spread: Duration::from_secs(5),
@@ -180,7 +192,7 @@ impl Rig {
             outgoing: PollSender::new(outgoing),
             read: Arc::clone(&read),
         };
-        let socket = Socket::new(pipe, Arc::new(shared), vsn, Identity::anonymous());
+        let socket = Socket::new(pipe, Arc::new(shared), vsn, session, None);
         Self {
             to_server: Some(to_server),
             from_server,

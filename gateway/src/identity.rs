@@ -1,0 +1,374 @@
+//! Who calls: credentials are verified here, for all edges.
+//!
+//! ```text
+//! credential   where it stands          token     a JSON Web Token: read, then verified
+//! keys, jwks   what verifies tokens     claims    what a verified one says
+//! cache        verified ones            revoked   who is let in no more
+//! proxies      from which address
+//! ```
+//!
+//! No credential: anonymous. A credential that does not hold is always refused: it never turns
+//! its bearer into an anonymous caller.
+
+mod cache;
+mod claims;
+pub mod credential;
+mod jwks;
+pub mod keys;
+pub mod proxies;
+mod revoked;
+#[cfg(test)]
+mod tests;
+pub mod token;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+use http::HeaderMap;
+use sluice_protocol::{CallError, ErrorCode, Identity};
+use subtle::ConstantTimeEq as _;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+pub use self::credential::Credential;
+pub use self::revoked::Revocation;
+
+use self::cache::Cache;
+use self::jwks::Fetcher;
+use self::keys::KeySet;
+use self::proxies::Proxies;
+use self::revoked::Revocations;
+use self::token::TokenError;
+use crate::config::{Config, IdentityOptions, JwtOptions};
+use crate::pipeline::Caller;
+
+/// Later than this no token expires, whatever it says: ten years.
+const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// A caller who was let in.
+#[derive(Debug, Clone, Default)]
+pub struct Session {
+    /// Who it is.
+    pub identity: Identity,
+    /// What else is known; the address is not, it is another one for each connection.
+    pub caller: Caller,
+    /// Until when.
+    pub expires: Option<Instant>,
+    /// When its token was issued, in seconds since 1970.
+    pub(crate) issued: Option<u64>,
+    /// The token's `jti`.
+    pub(crate) token_id: Option<String>,
+}
+
+impl Session {
+    /// Somebody who is only said to be this.
+    #[must_use]
+    pub fn claimed(identity: Identity) -> Self {
+        Self {
+            identity,
+            ..Self::default()
+        }
+    }
+
+    /// Whether a token or an API key stands behind it.
+    #[must_use]
+    pub fn is_verified(&self) -> bool {
+        self.caller.api_key.is_some() || self.caller.claims.is_some()
+    }
+
+    /// What limits may count by, of this session at `address`.
+    #[must_use]
+    pub fn caller_at(&self, address: Option<IpAddr>) -> Caller {
+        Caller {
+            address,
+            ..self.caller.clone()
+        }
+    }
+}
+
+/// Lets callers in. One for all shards.
+#[derive(Debug)]
+pub struct Identifier {
+    options: IdentityOptions,
+    jwt: JwtOptions,
+    configured: KeySet,
+    keys: ArcSwap<KeySet>,
+    fetcher: Option<Arc<Fetcher>>,
+    cache: Cache,
+    api_keys: HashMap<[u8; 32], Arc<Session>>,
+    revocations: Revocations,
+    proxies: Proxies,
+    anonymous: Arc<Session>,
+}
+
+impl Identifier {
+    /// From a configuration that was checked. Keys that are fetched are fetched by
+    /// [`start`](Self::start).
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let configured = keys::configured(&config.jwt);
+        let api_keys = config.api_keys.iter().map(|key| {
+            let mut session = Session::claimed(Identity {
+                user_id: Some(key.user_id.clone()),
+                device_id: None,
+                roles: key.roles.clone(),
+            });
+            session.caller.api_key = Some(Arc::from(key.id.as_str()));
+            (key.hash, Arc::new(session))
+        });
+        let url = config.jwt.jwks_url.clone();
+        Self {
+            keys: ArcSwap::from_pointee(configured.clone()),
+            configured,
+            fetcher: url.map(|url| Arc::new(Fetcher::new(url, &config.jwt))),
+            cache: Cache::new(config.jwt.cached_tokens),
+            api_keys: api_keys.collect(),
+            revocations: Revocations::new(
+                config.identity.revocation_ttl,
+                config.identity.max_revocations,
+            ),
+            proxies: Proxies::new(&config.http),
+            anonymous: Arc::default(),
+            options: config.identity.clone(),
+            jwt: config.jwt.clone(),
+        }
+    }
+
+    /// Says aloud what is dangerous, and fetches keys until `stop`.
+    pub fn start(self: &Arc<Self>, stop: &CancellationToken) {
+        if self.options.trust_client_identity {
+            tracing::warn!(
+                "identity.trust_client_identity is on: whoever reaches this gateway can be any \
+                 user with any role; never in production"
+            );
+        }
+        let Some(fetcher) = self.fetcher.clone() else {
+            return;
+        };
+        let this = self.clone();
+        let run = fetcher.run(move |set| this.replace_keys(set));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(run));
+    }
+
+    fn replace_keys(&self, fetched: KeySet) {
+        let fetched = fetched.allowed(&self.jwt);
+        self.keys.store(Arc::new(self.configured.with(&fetched)));
+        // A key that was withdrawn counts no longer, for tokens that it verified either.
+        self.cache.clear();
+    }
+
+    /// Whether clients are believed who they say they are.
+    #[must_use]
+    pub fn trusts_clients(&self) -> bool {
+        self.options.trust_client_identity
+    }
+
+    /// The client's address: the peer's, or what trusted proxies say.
+    #[must_use]
+    pub fn address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        self.proxies.client(peer, headers)
+    }
+
+    /// Lets a credential's bearer in, or somebody anonymous without one. Waits at most for one
+    /// fetch of keys.
+    ///
+    /// # Errors
+    /// `unauthenticated` when the credential does not hold; `overloaded` when nothing can be
+    /// said of it yet.
+    pub async fn identify(
+        &self,
+        credential: Option<&Credential>,
+    ) -> Result<Arc<Session>, CallError> {
+        match self.verify(credential) {
+            Err(TokenError::UnknownKey | TokenError::NoKeys) if self.refetched().await => {
+                self.verify(credential)
+            }
+            verified => verified,
+        }
+        .map_err(refusal)
+    }
+
+    async fn refetched(&self) -> bool {
+        match &self.fetcher {
+            Some(fetcher) => fetcher.fetched().await,
+            None => false,
+        }
+    }
+
+    /// The same with the keys that are there: a fetch may be asked for, but nothing waits.
+    ///
+    /// # Errors
+    /// As [`identify`](Self::identify).
+    pub fn identify_now(&self, credential: Option<&Credential>) -> Result<Arc<Session>, CallError> {
+        self.verify(credential).map_err(|error| {
+            if matches!(error, TokenError::UnknownKey | TokenError::NoKeys)
+                && let Some(fetcher) = &self.fetcher
+                && fetcher.want()
+            {
+                // It is on its way.
+                return refusal(TokenError::NoKeys);
+            }
+            refusal(error)
+        })
+    }
+
+    fn verify(&self, credential: Option<&Credential>) -> Result<Arc<Session>, TokenError> {
+        let session = match credential {
+            None => return Ok(self.anonymous.clone()),
+            Some(Credential::ApiKey(key)) => self.api_key(key)?,
+            Some(Credential::Token(token)) => self.token(token)?,
+        };
+        if self.revocations.holds(&session) {
+            return Err(TokenError::Revoked);
+        }
+        Ok(session)
+    }
+
+    /// Looked up by its hash: where two hashes begin to differ tells nothing of any key.
+    fn api_key(&self, key: &str) -> Result<Arc<Session>, TokenError> {
+        let hash = cache::hash(key);
+        let found = self.api_keys.get_key_value(&hash);
+        found
+            .filter(|(known, _)| bool::from(known.ct_eq(&hash)))
+            .map(|(_, session)| session.clone())
+            .ok_or(TokenError::UnknownApiKey)
+    }
+
+    fn token(&self, token: &str) -> Result<Arc<Session>, TokenError> {
+        // Its length first: nothing else is done with what is too long.
+        if token.len() > self.jwt.max_token_bytes {
+            return Err(TokenError::Malformed("it is too long"));
+        }
+        let hash = cache::hash(token);
+        if let Some(session) = self.cache.get(&hash) {
+            if session.expires.is_none_or(|at| at > Instant::now()) {
+                return Ok(session);
+            }
+            self.cache.remove(&hash);
+        }
+        let unverified = token::parse(token, self.jwt.max_token_bytes)?;
+        let keys = self.keys.load();
+        if keys.is_empty() {
+            return Err(match self.fetcher {
+                Some(_) => TokenError::NoKeys,
+                None => TokenError::Claim("it accepts no tokens".to_owned()),
+            });
+        }
+        let claims = unverified.verify(&keys)?;
+        let now = since_1970();
+        let times = claims::check(&claims, &self.jwt, now)?;
+        let left = times.expires.map(|at| {
+            let left = Duration::from_secs(at).saturating_sub(now);
+            Instant::now() + left.min(FOREVER)
+        });
+        let session = Arc::new(Session {
+            identity: claims::identity(&claims, &self.jwt)?,
+            expires: left,
+            issued: times.issued,
+            token_id: claims
+                .get("jti")
+                .and_then(|id| id.as_str())
+                .map(str::to_owned),
+            caller: Caller {
+                claims: Some(Arc::new(claims)),
+                ..Caller::default()
+            },
+        });
+        self.cache.put(hash, session.clone());
+        Ok(session)
+    }
+
+    /// For whom a call of `session` is made that itself says it is for `claim`.
+    ///
+    /// # Errors
+    /// `permission_denied` when it names another user and `identity.override_user_id` is off;
+    /// `unauthenticated` when a user is required and none is known.
+    pub fn acting(&self, session: &Session, claim: Identity) -> Result<Identity, CallError> {
+        let identity = if session.is_verified() {
+            let verified = session.identity.clone();
+            if !self.options.override_user_id
+                && claim.user_id.is_some()
+                && claim.user_id != verified.user_id
+            {
+                let text = "the request's user_id is not the caller's; the call did not run";
+                return Err(CallError::new(ErrorCode::PermissionDenied, text));
+            }
+            verified
+        } else if self.options.trust_client_identity {
+            over(session.identity.clone(), claim)
+        } else {
+            Identity::anonymous()
+        };
+        if self.options.require_verified_user_id && !identity.is_authenticated() {
+            return Err(credential::refused(
+                "this gateway lets nobody call without a token or an API key",
+            ));
+        }
+        Ok(identity)
+    }
+
+    /// A newer token for `session`, of the same user.
+    ///
+    /// # Errors
+    /// When it does not hold, or is another user's.
+    pub fn renew(&self, session: &Session, token: &str) -> Result<Arc<Session>, CallError> {
+        if session.caller.claims.is_none() {
+            let text = "there is no token to renew: join with one";
+            return Err(credential::refused(text));
+        }
+        let renewed = self.identify_now(Some(&Credential::Token(token.to_owned())))?;
+        if renewed.identity.user_id != session.identity.user_id {
+            return Err(credential::refused("the token is for another user"));
+        }
+        Ok(renewed)
+    }
+
+    /// Lets somebody in no more: calls are refused from now on, and sockets closed. Reaches this
+    /// gateway alone.
+    pub fn revoke(&self, what: Revocation) {
+        tracing::info!(?what, "revoked");
+        self.revocations.add(what, since_1970());
+    }
+
+    /// Whether a session that was let in is so no longer.
+    #[must_use]
+    pub fn is_revoked(&self, session: &Session) -> bool {
+        self.revocations.holds(session)
+    }
+
+    /// Changes with each revocation.
+    pub(crate) fn revocations(&self) -> watch::Receiver<u64> {
+        self.revocations.changes()
+    }
+}
+
+/// Each field of `first`, else that of `second`.
+pub(crate) fn over(first: Identity, second: Identity) -> Identity {
+    Identity {
+        user_id: first.user_id.or(second.user_id),
+        device_id: first.device_id.or(second.device_id),
+        roles: if first.roles.is_empty() {
+            second.roles
+        } else {
+            first.roles
+        },
+    }
+}
+
+fn since_1970() -> Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+}
+
+/// What a client is told of its credential.
+fn refusal(error: TokenError) -> CallError {
+    match error {
+        TokenError::NoKeys => CallError::new(ErrorCode::Overloaded, error.to_string()),
+        error => credential::refused(error.to_string()),
+    }
+}

@@ -1,0 +1,217 @@
+//! A client's address, seen through the proxies that are trusted to name it.
+
+use std::net::IpAddr;
+
+use http::HeaderMap;
+use http::header::FORWARDED;
+
+/// The proxies' header that is not in a standard.
+const X_FORWARDED_FOR: &str = "x-forwarded-for";
+/// Most addresses that are looked at: a client can send as many as it likes.
+const MAX_HOPS: usize = 64;
+
+/// A network: an address and how many of its bits count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    bits: u8,
+}
+
+impl Network {
+    /// Reads `10.0.0.0/8`, `::1/128`, or one address.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let fault = || {
+            format!("{text:?} is no network; write for example \"10.0.0.0/8\" or \"192.168.1.7\"")
+        };
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(bits)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.trim().parse().map_err(|_| fault())?;
+        let most = match address {
+            IpAddr::V4(_) => 32,
+            IpAddr::V6(_) => 128,
+        };
+        let bits = match bits {
+            Some(bits) => bits.trim().parse().map_err(|_| fault())?,
+            None => most,
+        };
+        if bits > most {
+            return Err(fault());
+        }
+        Ok(Self { address, bits })
+    }
+
+    fn contains(&self, address: IpAddr) -> bool {
+        let shifted = |value: u128, width: u8| {
+            // A shift by the whole width is none.
+            let by = u32::from(width - self.bits);
+            value.checked_shr(by).unwrap_or(0)
+        };
+        match (self.address, address) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => {
+                shifted(u32::from(a).into(), 32) == shifted(u32::from(b).into(), 32)
+            }
+            (IpAddr::V6(a), IpAddr::V6(b)) => {
+                shifted(u128::from(a), 128) == shifted(u128::from(b), 128)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Which proxies are trusted, and by which header they name the client.
+#[derive(Debug, Clone, Default)]
+pub struct Proxies {
+    trusted: Vec<Network>,
+    forwarded: bool,
+}
+
+impl Proxies {
+    /// The proxies of the configuration.
+    #[must_use]
+    pub fn new(http: &crate::config::Http) -> Self {
+        let networks = http.trusted_proxies.iter();
+        Self {
+            // They were checked when they were read.
+            trusted: networks.filter_map(|n| Network::parse(n).ok()).collect(),
+            forwarded: http.forwarded_header == "forwarded",
+        }
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(address))
+    }
+
+    /// Whose request it is that came from `peer`: the last address that no trusted proxy has. What
+    /// stands left of it is the client's own word.
+    #[must_use]
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let mut client = peer.to_canonical();
+        if !self.trusts(client) {
+            return client;
+        }
+        let name = match self.forwarded {
+            true => FORWARDED.as_str(),
+            false => X_FORWARDED_FOR,
+        };
+        let lines = headers.get_all(name).iter().rev();
+        // A line that is no text says nothing, and nothing left of it is to be believed.
+        let lines = lines.map(|line| line.to_str().unwrap_or(""));
+        let hops = lines.flat_map(|line| line.rsplit(',')).take(MAX_HOPS);
+        for hop in hops {
+            let named = match self.forwarded {
+                true => forwarded_for(hop).and_then(address),
+                false => address(hop),
+            };
+            let Some(named) = named else {
+                return client;
+            };
+            client = named;
+            if !self.trusts(client) {
+                return client;
+            }
+        }
+        client
+    }
+}
+
+/// The `for` of one element of a `Forwarded` header (RFC 7239).
+fn forwarded_for(element: &str) -> Option<&str> {
+    element.split(';').find_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        let value = value.trim();
+        name.trim()
+            .eq_ignore_ascii_case("for")
+            .then(|| value.trim_matches('"'))
+    })
+}
+
+/// An address, with or without port and brackets.
+fn address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let bare = text.strip_prefix('[').and_then(|t| t.split_once(']'));
+    let found = match bare {
+        Some((v6, _)) => v6.parse().ok(),
+        None => text.parse().ok().or_else(|| {
+            let (v4, port) = text.rsplit_once(':')?;
+            port.parse::<u16>().ok()?;
+            v4.parse::<std::net::Ipv4Addr>().ok().map(IpAddr::V4)
+        }),
+    };
+    found.map(|address: IpAddr| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Http;
+
+    fn client(header: &str, peer: &str, lines: &[(&'static str, &str)]) -> String {
+        let http = Http {
+            trusted_proxies: vec!["10.0.0.0/8".to_owned(), "fd00::/8".to_owned()],
+            forwarded_header: header.to_owned(),
+            ..Http::default()
+        };
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, value.parse().unwrap());
+        }
+        let peer = peer.parse().unwrap();
+        Proxies::new(&http).client(peer, &headers).to_string()
+    }
+
+    #[test]
+    fn the_last_address_that_is_no_proxy_counts() {
+        let xff = X_FORWARDED_FOR;
+        for (peer, lines, expected) in [
+            // A stranger's word counts nothing.
+            ("9.9.9.9", vec![(xff, "1.1.1.1")], "9.9.9.9"),
+            ("10.0.0.1", vec![], "10.0.0.1"),
+            (
+                "10.0.0.1",
+                vec![(xff, "6.6.6.6, 1.1.1.1, 10.2.2.2")],
+                "1.1.1.1",
+            ),
+            (
+                "10.0.0.1",
+                vec![(xff, "6.6.6.6"), (xff, "1.1.1.1:80")],
+                "1.1.1.1",
+            ),
+            (
+                "::ffff:10.0.0.1",
+                vec![(xff, "[2001:db8::1]:443")],
+                "2001:db8::1",
+            ),
+            ("fd00::1", vec![(xff, "::ffff:1.1.1.1")], "1.1.1.1"),
+            (
+                "10.0.0.1",
+                vec![(xff, "1.1.1.1, unknown, 10.2.2.2")],
+                "10.2.2.2",
+            ),
+            ("10.0.0.1", vec![(xff, "10.1.1.1, 10.2.2.2")], "10.1.1.1"),
+            // The client's own header of the other kind is not looked at.
+            ("10.0.0.1", vec![("forwarded", "for=6.6.6.6")], "10.0.0.1"),
+        ] {
+            assert_eq!(client(xff, peer, &lines), expected, "{lines:?}");
+        }
+        let forwarded = "for=6.6.6.6, For=\"[2001:db8::2]:1\";proto=https, for=10.9.9.9";
+        let lines = [(xff, "1.1.1.1"), ("forwarded", forwarded)];
+        assert_eq!(client("forwarded", "10.0.0.1", &lines), "2001:db8::2");
+    }
+
+    #[test]
+    fn networks() {
+        for bad in ["", "10.0.0.0/33", "x", "10.0.0.0/", "::/129", "10.0.0.0/-1"] {
+            assert!(Network::parse(bad).is_err(), "{bad}");
+        }
+        let any = Network::parse("0.0.0.0/0").unwrap();
+        assert!(any.contains([1, 2, 3, 4].into()));
+        assert!(!any.contains("::1".parse().unwrap()));
+        let all = Network::parse("::/0").unwrap();
+        assert!(all.contains("ff::1".parse().unwrap()));
+    }
+}
