@@ -85,6 +85,7 @@ async fn ready(State(desk): State<Desk>) -> Response {
             "ready": health.is_ready(),
             "draining": health.is_draining(),
             "broker_connected": health.broker_connected(),
+            "redis_available": health.redis_available(),
         }),
     )
 }

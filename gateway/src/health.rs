@@ -1,7 +1,7 @@
 //! Whether the gateway is alive, ready, draining.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 /// The state that health checks report.
 ///
@@ -13,8 +13,13 @@ pub struct Health {
     discovered: AtomicBool,
     draining: AtomicBool,
     broker_connected: AtomicBool,
+    redis: AtomicU8,
     shards_waiting: AtomicUsize,
 }
+
+const NO_REDIS: u8 = 0;
+const REDIS_AWAY: u8 = 1;
+const REDIS_THERE: u8 = 2;
 
 /// A shard that has had no connection to the broker yet.
 #[derive(Debug)]
@@ -48,6 +53,27 @@ impl Health {
     /// The connection to the broker came or went.
     pub fn set_broker_connected(&self, connected: bool) {
         self.broker_connected.store(connected, Ordering::Release);
+    }
+
+    /// Redis came or went; only told where there is one.
+    pub fn set_redis_available(&self, available: bool) {
+        let state = if available { REDIS_THERE } else { REDIS_AWAY };
+        self.redis.store(state, Ordering::Release);
+    }
+
+    /// Whether Redis is there; `None`: the gateway has none.
+    #[must_use]
+    pub fn redis_available(&self) -> Option<bool> {
+        match self.redis.load(Ordering::Acquire) {
+            NO_REDIS => None,
+            state => Some(state == REDIS_THERE),
+        }
+    }
+
+    /// Whether something that the gateway needs is away. It serves what it can, so it stays ready.
+    #[must_use]
+    pub fn is_degraded(&self) -> bool {
+        !self.broker_connected() || self.redis_available() == Some(false)
     }
 
     /// Whether a load balancer should send requests here.

@@ -1,6 +1,7 @@
 //! The ordered stages that every call passes, from whatever edge it came.
 
 mod authorize;
+mod once;
 mod resolve;
 mod validate;
 
@@ -15,6 +16,8 @@ pub use self::validate::Ready;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
 use crate::health::Health;
+use crate::idempotency::OnceStore;
+use crate::idempotency::memory::MemoryOnce;
 use crate::registry::Registry;
 use crate::reply::Reply;
 
@@ -71,6 +74,7 @@ pub struct Pipeline {
     dispatcher: Dispatcher,
     limits: Limits,
     health: Arc<Health>,
+    once: once::Once,
 }
 
 impl Pipeline {
@@ -92,7 +96,18 @@ impl Pipeline {
             dispatcher,
             limits,
             health,
+            once: once::Once::new(
+                Arc::new(MemoryOnce::new(&config.idempotency)),
+                config.idempotency.max_answer_bytes,
+            ),
         }
+    }
+
+    /// The same with this store of idempotency keys, instead of one in memory.
+    #[must_use]
+    pub fn with_once(mut self, store: Arc<dyn OnceStore>) -> Self {
+        self.once = self.once.over(store);
+        self
     }
 
     /// A gateway that has never heard from a worker does not know that a function is unknown.
@@ -115,6 +130,8 @@ impl Pipeline {
     /// # Errors
     /// Whatever refuses it, or its failure.
     pub async fn run(&self, call: Call) -> Result<Reply, CallError> {
+        // As the client asked: later stages may change the args.
+        let asked = once::Asked::of(&call);
         // All later stages need the function's spec.
         let call = resolve::resolve(&self.registry.snapshot(), call, self.limits)
             .map_err(|error| self.unless_deaf(error))?;
@@ -123,6 +140,11 @@ impl Pipeline {
         // Before any acknowledgement: every fault is reported while it can be.
         let call = validate::validate(call)?;
         // Takes `Ready` and nothing earlier: a stage that is left out does not compile.
-        self.dispatcher.send(call).await
+        let dispatcher = self.dispatcher.clone();
+        self.once
+            .run(asked, call, move |call| async move {
+                dispatcher.send(call).await
+            })
+            .await
     }
 }

@@ -1,6 +1,9 @@
 //! Results of async calls, kept for their callers to fetch.
 
+pub mod codec;
+pub mod hub;
 pub mod memory;
+pub mod redis;
 
 use std::fmt::Debug;
 

@@ -1,6 +1,7 @@
 //! Which instance a key sticks to.
 
 pub mod memory;
+pub mod redis;
 
 use std::fmt::Debug;
 

@@ -15,10 +15,10 @@ use crate::dispatch::nats::{self, ConnectError};
 use crate::edge::capacity::Capacity;
 use crate::edge::listener::bind_shards;
 use crate::health::Health;
+use crate::redis_link::OpenError;
 use crate::registry::fixed::InvalidFixed;
 use crate::registry::{Registry, Settings};
-use crate::results::memory::MemoryResults;
-use crate::sticky::memory::MemorySticky;
+use crate::stores::StoreMaker;
 
 /// The gateway cannot start, or ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,9 @@ pub enum AppError {
     /// The broker's options can never work.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// The options of Redis can never work.
+    #[error(transparent)]
+    Redis(#[from] OpenError),
     /// The subject prefix is none.
     #[error("nats.prefix: {0}")]
     Prefix(#[from] sluice_protocol::subject::InvalidPrefix),
@@ -147,11 +150,7 @@ impl Running {
             subjects,
             clock: Clock::start(),
             registry: registry.clone(),
-            sticky: Arc::new(MemorySticky::new(
-                config.dispatch.sticky_ttl,
-                config.dispatch.sticky_max_keys,
-            )),
-            results: Arc::new(MemoryResults::new(&config.results)),
+            stores: StoreMaker::start(&config, &health, &background)?,
             page: page.then(|| Arc::new(Page::new(registry.clone()))),
             health: health.clone(),
             capacity: Arc::new(Capacity::new(&config)),

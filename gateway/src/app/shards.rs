@@ -19,9 +19,8 @@ use crate::edge::capacity::Capacity;
 use crate::health::Health;
 use crate::pipeline::Pipeline;
 use crate::registry::Registry;
-use crate::results::ResultStore;
 use crate::shard::Shard;
-use crate::sticky::StickyStore;
+use crate::stores::{StoreMaker, Stores};
 
 /// What all shards share.
 #[derive(Debug, Clone)]
@@ -29,8 +28,7 @@ pub(super) struct Shared {
     pub(super) subjects: Arc<Subjects>,
     pub(super) clock: Clock,
     pub(super) registry: Arc<Registry>,
-    pub(super) sticky: Arc<dyn StickyStore>,
-    pub(super) results: Arc<dyn ResultStore>,
+    pub(super) stores: StoreMaker,
     pub(super) page: Option<Arc<Page>>,
     pub(super) health: Arc<Health>,
     pub(super) capacity: Arc<Capacity>,
@@ -107,7 +105,14 @@ async fn run(
             return;
         }
     };
-    let shard = shard(id, &shared, broker.clone());
+    let stores = match shared.stores.open() {
+        Ok(stores) => stores,
+        Err(error) => {
+            let _ = started.send(Err(error.into()));
+            return;
+        }
+    };
+    let shard = shard(id, &shared, stores, broker.clone());
     if started.send(Ok(())).is_err() {
         return;
     }
@@ -143,7 +148,7 @@ async fn connect(
     ))
 }
 
-fn shard(id: usize, shared: &Shared, broker: Arc<NatsBroker>) -> Arc<Shard> {
+fn shard(id: usize, shared: &Shared, stores: Stores, broker: Arc<NatsBroker>) -> Arc<Shard> {
     let link = Link {
         inbox: broker.inbox().clone(),
         broker,
@@ -151,12 +156,7 @@ fn shard(id: usize, shared: &Shared, broker: Arc<NatsBroker>) -> Arc<Shard> {
         subjects: shared.subjects.clone(),
     };
     let options = shared.config.dispatch.clone();
-    let dispatcher = Dispatcher::new(
-        link,
-        shared.registry.clone(),
-        shared.sticky.clone(),
-        options,
-    );
+    let dispatcher = Dispatcher::new(link, shared.registry.clone(), stores.sticky, options);
     Arc::new(Shard {
         id,
         pipeline: Pipeline::new(
@@ -164,8 +164,9 @@ fn shard(id: usize, shared: &Shared, broker: Arc<NatsBroker>) -> Arc<Shard> {
             dispatcher,
             &shared.config,
             shared.health.clone(),
-        ),
-        results: shared.results.clone(),
+        )
+        .with_once(stores.once),
+        results: stores.results,
         page: shared.page.clone(),
         health: shared.health.clone(),
         capacity: shared.capacity.clone(),

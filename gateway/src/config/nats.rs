@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use sluice_protocol::Subjects;
 
+use super::kind::number::Flag;
 use super::kind::secret::Secret;
 use super::kind::text::{Optional, ReadableFile, Text};
 use super::kind::{Kind, Raw, quoted};
@@ -21,8 +22,14 @@ section! {
         password: Option<String> = None, Secret;
         /// Token.
         token: Option<String> = None, Secret;
+        /// Seed of an NKey, `SU…`: the gateway signs the server's challenge with it.
+        nkey: Option<String> = None, Seed;
         /// File with NATS credentials (JWT and seed).
         credentials: Option<PathBuf> = None, ReadableFile;
+        /// Whether a server without TLS is refused. `tls://` in `url` says the same.
+        tls_require: bool = false, Flag;
+        /// Whether TLS begins before the server's greeting (`handshake_first` there).
+        tls_first: bool = false, Flag;
         /// File with the certificates to trust, PEM.
         tls_ca: Option<PathBuf> = None, ReadableFile;
         /// File with the client's certificate, PEM.
@@ -34,6 +41,42 @@ section! {
             what: "tokens of A-Z, a-z, 0-9, - and _, joined by dots",
             check: |prefix| Subjects::new(prefix).map(drop).map_err(|e| e.to_string()),
         };
+    }
+}
+
+/// The seed of a user's NKey.
+struct Seed;
+
+impl Kind for Seed {
+    type Value = Option<String>;
+    const SECRET: bool = true;
+
+    fn describe(&self) -> String {
+        "the seed of a user's NKey; better in a file of its own".to_owned()
+    }
+
+    fn parse(&self, raw: &Raw<'_>) -> Result<Option<String>, Vec<String>> {
+        let seed = Secret.parse(raw)?;
+        let Some(text) = seed.as_deref().map(str::trim) else {
+            return Ok(None);
+        };
+        // The message repeats nothing of it.
+        let expected = "expected the seed of a user's NKey, which begins with SU";
+        match nkeys::KeyPair::from_seed(text) {
+            Ok(pair) if matches!(pair.key_pair_type(), nkeys::KeyPairType::User) => {
+                Ok(Some(text.to_owned()))
+            }
+            Ok(_) => Err(vec![format!("is another kind of NKey; {expected}")]),
+            Err(_) => Err(vec![format!("is no NKey; {expected}")]),
+        }
+    }
+
+    fn show(&self, _: &Option<String>) -> Option<String> {
+        None
+    }
+
+    fn debug(&self, value: &Option<String>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Secret.debug(value, f)
     }
 }
 

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::Config;
 use super::reader::Reader;
+use super::{Config, RedisMode};
 
 /// Checks options against each other. Options that are wrong by themselves are left alone: what
 /// stands in for them is a default, which contradicts nothing that anybody wrote.
@@ -12,6 +12,7 @@ pub(super) fn check(config: &Config, reader: &mut Reader<'_>) {
     listeners(config, reader);
     sign_in(config, reader);
     client_certificate(config, reader);
+    redis(config, reader);
     registration(config, reader);
     expiry(config, reader);
     origins(config, reader);
@@ -39,6 +40,7 @@ fn sign_in(config: &Config, reader: &mut Reader<'_>) {
         "nats.user",
         "nats.password",
         "nats.token",
+        "nats.nkey",
         "nats.credentials",
     ];
     if !reader.are_right(&names) {
@@ -56,6 +58,7 @@ fn sign_in(config: &Config, reader: &mut Reader<'_>) {
     let ways = [
         (nats.user.is_some(), "nats.user"),
         (nats.token.is_some(), "nats.token"),
+        (nats.nkey.is_some(), "nats.nkey"),
         (nats.credentials.is_some(), "nats.credentials"),
     ];
     let mut given = ways.iter().filter(|(given, _)| *given).map(|(_, n)| *n);
@@ -76,6 +79,65 @@ fn client_certificate(config: &Config, reader: &mut Reader<'_>) {
         (Some(_), None) => reader.mistake("nats.tls_cert", "stands without nats.tls_key"),
         (None, Some(_)) => reader.mistake("nats.tls_key", "stands without nats.tls_cert"),
         _ => {}
+    }
+}
+
+fn redis(config: &Config, reader: &mut Reader<'_>) {
+    let redis = &config.redis;
+    let names = [
+        "redis.url",
+        "redis.mode",
+        "redis.nodes",
+        "redis.master",
+        "redis.username",
+        "redis.password",
+        "redis.tls_ca",
+        "redis.tls_cert",
+        "redis.tls_key",
+    ];
+    if !reader.are_right(&names) {
+        return;
+    }
+    let mode = redis.mode.as_str();
+    if redis.mode == RedisMode::Standalone {
+        if !redis.nodes.is_empty() {
+            let why = "stands in mode \"standalone\": name the server in redis.url, or set \
+                       redis.mode to sentinel or cluster";
+            reader.mistake("redis.nodes", why);
+        }
+    } else {
+        if redis.nodes.is_empty() {
+            reader.mistake("redis.nodes", format!("is empty in mode {mode:?}"));
+        }
+        if redis.url.is_some() {
+            let why = format!("stands in mode {mode:?}: name the servers in redis.nodes");
+            reader.mistake("redis.url", why);
+        }
+    }
+    match (redis.mode == RedisMode::Sentinel, &redis.master) {
+        (true, None) => reader.mistake("redis.master", "is missing in mode \"sentinel\""),
+        (false, Some(_)) => {
+            reader.mistake("redis.master", format!("stands in mode {mode:?}"));
+        }
+        _ => {}
+    }
+    if redis.username.is_some() && redis.password.is_none() {
+        let why = "stands without redis.password (or redis.password_file)";
+        reader.mistake("redis.username", why);
+    }
+    match (&redis.tls_cert, &redis.tls_key) {
+        (Some(_), None) => reader.mistake("redis.tls_cert", "stands without redis.tls_key"),
+        (None, Some(_)) => reader.mistake("redis.tls_key", "stands without redis.tls_cert"),
+        _ => {}
+    }
+    for (given, name) in [
+        (redis.tls_ca.is_some(), "redis.tls_ca"),
+        (redis.tls_cert.is_some(), "redis.tls_cert"),
+    ] {
+        if given && !redis.is_tls() {
+            let why = "has no effect: the connection is not encrypted; write rediss://";
+            reader.mistake(name, why);
+        }
     }
 }
 

@@ -120,6 +120,9 @@ fn every_option_can_come_from_the_environment() {
                 "cors_origins" | "check_origin" => "*".to_owned(),
                 "topics" => "rpc:* call reply".to_owned(),
                 "id" => "gateway-1".to_owned(),
+                "nkey" => nkeys::KeyPair::new_user().seed().unwrap(),
+                "nodes" => "redis://127.0.0.1:7000".to_owned(),
+                "url" if section.name == "redis" => "redis://127.0.0.1:6379".to_owned(),
                 _ => default.trim_matches('"').to_owned(),
             };
             let env = [(option.env.as_str(), value.as_str())]
@@ -204,7 +207,7 @@ fn each_mistake_in_a_file() {
     for (config, expected) in [
         (
             "htpp.listen = 1",
-            "sluice.toml:1: htpp: unknown section (did you mean http?); there are http, phoenix, admin, nats, gateway, registry, identity, dispatch, results, log, function",
+            "sluice.toml:1: htpp: unknown section (did you mean http?); there are http, phoenix, admin, nats, redis, gateway, registry, identity, dispatch, results, idempotency, log, function",
         ),
         (
             "listen = 1",
@@ -373,6 +376,71 @@ fn each_mistake_in_a_file() {
     ] {
         let env = [("SLUICE_REGISTRY_OPEN", "true")];
         assert_eq!(mistakes_of(config, &env), [expected], "{config}");
+    }
+}
+
+#[test]
+fn options_of_redis_that_do_not_fit_each_other() {
+    let mistakes = |config: &str| {
+        let env = [("SLUICE_REGISTRY_OPEN", "true")];
+        mistakes_of(config, &env).join("\n")
+    };
+    for (config, parts) in [
+        (
+            "[redis]\nmode = \"sentinel\"\nurl = \"redis://:hunter2@h\"\nusername = \"u\"",
+            &[
+                "redis.nodes: is empty in mode \"sentinel\"",
+                "redis.url: stands in mode \"sentinel\"",
+                "redis.master: is missing",
+                "redis.username: stands without redis.password",
+            ][..],
+        ),
+        (
+            "[redis]\nnodes = [\"redis://a:1\"]\nmaster = \"m\"",
+            &[
+                "redis.nodes: stands in mode \"standalone\"",
+                "redis.master: stands in mode \"standalone\"",
+            ],
+        ),
+        (
+            "[redis]\nurl = \"http://:hunter2@h\"",
+            &["redis.url: expected redis://"],
+        ),
+        (
+            "[redis]\nurl = \"redis://h\"\ntls_ca = \"/etc/hostname\"",
+            &["redis.tls_ca: has no effect"],
+        ),
+        (
+            "[redis]\nmode = \"many\"",
+            &["expected standalone, sentinel or cluster"],
+        ),
+        (
+            "[redis]\nprefix = \"a:b\"",
+            &["redis.prefix: \"a:b\" is none"],
+        ),
+    ] {
+        let told = mistakes(config);
+        for part in parts {
+            assert!(told.contains(part), "{config}: {told}");
+        }
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+    assert_eq!(mistakes("[redis]\nurl = \"rediss://:p@h:1/2\""), "");
+    let cluster = "[redis]\nmode = \"cluster\"\nnodes = [\"redis://a:1\", \"redis://b:2\"]";
+    assert_eq!(mistakes(cluster), "");
+}
+
+#[test]
+fn a_seed_must_be_a_users_and_is_never_told() {
+    let account = nkeys::KeyPair::new_account().seed().unwrap();
+    for seed in ["hunter2", account.as_str()] {
+        let env = [("SLUICE_REGISTRY_OPEN", "true"), ("SLUICE_NATS_NKEY", seed)];
+        let told = mistakes_of("", &env).join("\n");
+        assert!(
+            told.contains("nats.nkey") && told.contains("begins with SU"),
+            "{told}"
+        );
+        assert!(!told.contains(seed), "{told}");
     }
 }
 

@@ -148,6 +148,15 @@ impl Rig {
         }
     }
 
+    /// The same with this store of idempotency keys.
+    pub(crate) fn with_once(self, store: Arc<dyn crate::idempotency::OnceStore>) -> Self {
+        let pipeline = Arc::into_inner(self.pipeline).unwrap().with_once(store);
+        Self {
+            pipeline: Arc::new(pipeline),
+            ..self
+        }
+    }
+
     /// Starts a call; it runs while the test plays the worker.
     pub(crate) fn start(&self, call: Call) -> tokio::task::JoinHandle<Result<Reply, CallError>> {
         let pipeline = self.pipeline.clone();

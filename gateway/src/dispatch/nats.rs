@@ -74,6 +74,9 @@ pub async fn connect(
     if let Some(token) = &config.token {
         options = options.token(token.clone());
     }
+    if let Some(seed) = &config.nkey {
+        options = options.nkey(seed.clone());
+    }
     if let Some(path) = &config.credentials {
         let text = std::fs::read_to_string(path).map_err(ConnectError::Credentials)?;
         options = options
@@ -85,6 +88,12 @@ pub async fn connect(
     }
     if let (Some(cert), Some(key)) = (&config.tls_cert, &config.tls_key) {
         options = options.add_client_certificate(cert.clone(), key.clone());
+    }
+    if config.tls_require {
+        options = options.require_tls(true);
+    }
+    if config.tls_first {
+        options = options.tls_first();
     }
     let servers: Vec<&str> = config.url.split(',').map(str::trim).collect();
     let refused = |reason: String| ConnectError::Connect {

@@ -37,7 +37,6 @@ impl<S: CallService> Edge<S> {
         let (service, request_type) = name.decode()?;
         let permit = self.parts().capacity.enter()?;
         let headers = &asked.head.headers;
-        fields::check_idempotency_key(headers, None)?;
         let mut call = Call {
             request_id: asked.id.clone(),
             service,
@@ -48,7 +47,7 @@ impl<S: CallService> Edge<S> {
             trace: fields::trace(headers, None),
             timeout_ms: fields::timeout_ms(headers, None)?,
             idempotent_only: false,
-            idempotency_key: None,
+            idempotency_key: fields::idempotency_key(headers, None)?,
             caller: Caller::default(),
         };
         // Last, so that a request that is refused in any case is refused unread.
@@ -79,7 +78,7 @@ impl<S: CallService> Edge<S> {
             asked.id = id;
         }
         let headers = &asked.head.headers;
-        fields::check_idempotency_key(headers, request.idempotency_key.as_deref())?;
+        let idempotency_key = fields::idempotency_key(headers, request.idempotency_key.as_deref())?;
         let call = Call {
             request_id: asked.id.clone(),
             service: request.service,
@@ -90,7 +89,7 @@ impl<S: CallService> Edge<S> {
             trace: fields::trace(headers, request.trace),
             timeout_ms: fields::timeout_ms(headers, request.timeout_ms)?,
             idempotent_only: false,
-            idempotency_key: None,
+            idempotency_key,
             caller: Caller::default(),
         };
         self.run(asked, call, permit).await
@@ -130,7 +129,7 @@ impl<S: CallService> Edge<S> {
             trace: fields::trace(headers, None),
             timeout_ms: fields::timeout_ms(headers, None)?,
             idempotent_only: true,
-            idempotency_key: None,
+            idempotency_key: fields::idempotency_key(headers, None)?,
             caller: Caller::default(),
         };
         self.run(asked, call, permit).await

@@ -17,10 +17,14 @@ pub(super) fn ready(health: &Health) -> Response<Body> {
         (false, true) => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
         (false, false) => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
     };
-    let body = serde_json::json!({
+    let mut body = serde_json::json!({
         "status": text,
         "broker_connected": health.broker_connected(),
         "draining": health.is_draining(),
     });
+    // Without Redis there is nothing to tell of it.
+    if let Some(available) = health.redis_available() {
+        body["redis_available"] = available.into();
+    }
     response::json(status, body.to_string())
 }

@@ -13,6 +13,7 @@ use crate::edge::phoenix::calls::Stage;
 use crate::edge::phoenix::channel::{Channel, Status};
 use crate::edge::phoenix::frame::{Frame, Ref};
 use crate::edge::phoenix::service::CallService;
+use crate::idempotency::check_key;
 use crate::pipeline::{Call, Caller};
 use crate::reply::{Answers, Reply};
 
@@ -78,6 +79,10 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
                 self.calls.len()
             );
             CallError::new(ErrorCode::Overloaded, text)
+        } else if let Some(key) = &request.idempotency_key
+            && let Err(error) = check_key(key)
+        {
+            error
         } else {
             return Ok((id, request));
         };
@@ -95,7 +100,7 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
             trace: request.trace,
             timeout_ms: request.timeout_ms,
             idempotent_only: false,
-            idempotency_key: None,
+            idempotency_key: request.idempotency_key,
             caller: Caller::default(),
         }
     }
