@@ -2,6 +2,8 @@
 ARG BASE_IMAGE=sluice-base
 FROM ${BASE_IMAGE}
 EXPOSE 6379
-USER 65532:65532
+RUN mkdir -p /data && chown 999:1000 /data
+USER 999:1000
+VOLUME /data
 WORKDIR /data
 CMD ["redis-server"]
