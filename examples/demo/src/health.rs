@@ -16,6 +16,9 @@ pub(super) async fn check(options: &Options) -> Result<(), String> {
         .instance()
         .ok_or("whose health? Give --instance or --instance-is-hostname")?;
     let mut connect = ConnectOptions::new().connection_timeout(PATIENCE);
+    if let (Some(user), Some(password)) = (&options.user, &options.password) {
+        connect = connect.user_and_password(user.clone(), password.clone());
+    }
     if let Some(prefix) = &options.inbox_prefix {
         connect = connect.custom_inbox_prefix(prefix);
     }

@@ -20,6 +20,12 @@ struct Options {
     /// The instance id is the host's name, which in a container is another one each time.
     #[arg(long, conflicts_with = "instance")]
     instance_is_hostname: bool,
+    /// The user of this service at the broker.
+    #[arg(long, env = "SLUICE_NATS_USER", requires = "password")]
+    user: Option<String>,
+    /// Password of `user`.
+    #[arg(long, env = "SLUICE_NATS_PASSWORD", hide_env_values = true)]
+    password: Option<String>,
     /// What inboxes begin with, where NATS permissions name them.
     #[arg(long, env = "SLUICE_NATS_INBOX_PREFIX")]
     inbox_prefix: Option<String>,
@@ -81,6 +87,9 @@ async fn main() -> ExitCode {
         .concurrency(options.concurrency);
     if let Some(id) = options.instance() {
         worker = worker.instance(&id);
+    }
+    if let (Some(user), Some(password)) = (&options.user, &options.password) {
+        worker = worker.user_password(user, password);
     }
     if let Some(prefix) = &options.inbox_prefix {
         worker = worker.inbox_prefix(prefix);
