@@ -1,9 +1,11 @@
 //! The demo worker as a process of its own.
 
+mod health;
+
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 /// A worker with one function for each thing that Sluice does.
@@ -15,6 +17,18 @@ struct Options {
     /// The instance id, another one for each process; default: random.
     #[arg(long)]
     instance: Option<String>,
+    /// The instance id is the host's name, which in a container is another one each time.
+    #[arg(long, conflicts_with = "instance")]
+    instance_is_hostname: bool,
+    /// The user of this service at the broker.
+    #[arg(long, env = "SLUICE_NATS_USER", requires = "password")]
+    user: Option<String>,
+    /// Password of `user`.
+    #[arg(long, env = "SLUICE_NATS_PASSWORD", hide_env_values = true)]
+    password: Option<String>,
+    /// What inboxes begin with, where NATS permissions name them.
+    #[arg(long, env = "SLUICE_NATS_INBOX_PREFIX")]
+    inbox_prefix: Option<String>,
     /// The service's name.
     #[arg(long, default_value = sluice_demo::SERVICE)]
     service: String,
@@ -30,6 +44,24 @@ struct Options {
     /// The service's secret, which signs registry messages.
     #[arg(long, env = "SLUICE_SECRET", hide_env_values = true)]
     secret: Option<String>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Ask the worker of this instance id over NATS whether it answers. For health checks of containers.
+    Health,
+}
+
+impl Options {
+    fn instance(&self) -> Option<String> {
+        if self.instance_is_hostname {
+            let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+            return Some(name.trim().to_owned());
+        }
+        self.instance.clone()
+    }
 }
 
 #[tokio::main]
@@ -41,11 +73,26 @@ async fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .init();
     let options = Options::parse();
+    if let Some(Command::Health) = options.command {
+        return match health::check(&options).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                tracing::error!(error, "not healthy");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let mut worker = sluice_demo::worker_as(&options.service, &options.version)
         .connect(&options.nats)
         .concurrency(options.concurrency);
-    if let Some(id) = &options.instance {
-        worker = worker.instance(id);
+    if let Some(id) = options.instance() {
+        worker = worker.instance(&id);
+    }
+    if let (Some(user), Some(password)) = (&options.user, &options.password) {
+        worker = worker.user_password(user, password);
+    }
+    if let Some(prefix) = &options.inbox_prefix {
+        worker = worker.inbox_prefix(prefix);
     }
     if let Some(prefix) = &options.prefix {
         worker = worker.prefix(prefix);
