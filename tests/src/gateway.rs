@@ -118,6 +118,7 @@ impl Gateway {
             .option("nats", "url", nats_url.into())
             .option("registry", "open", true)
             .option("identity", "trust_client_identity", true)
+            .option("admin", "anonymous_read", true)
     }
 
     /// Where clients connect; stays the same over restarts.

@@ -108,9 +108,7 @@ pub(super) const TABLE: [Row; 27] = [
         "faults",
         r#"[{"path": "/a", "category": "type", "message": "expected a number, got a string"}]"#,
     ),
-    row("idempotency_conflict", 422, "client", false).arises(Arises::NotYet(
-        "idempotency keys are carried with a call, and no store remembers them yet",
-    )),
+    row("idempotency_conflict", 422, "client", false),
     row("rate_limited", 429, "client", true).with("retry_after_ms", "1500"),
     row("cancelled", 499, "client", false),
     row("internal", 500, "gateway", false),

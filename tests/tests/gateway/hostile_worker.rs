@@ -18,7 +18,7 @@ use crate::on_each_broker;
 /// A worker written by hand: registers service `evil` with functions of each kind.
 struct Evil {
     nats: Nats,
-    calls: async_nats::Subscriber,
+    calls: futures_util::stream::Select<async_nats::Subscriber, async_nats::Subscriber>,
 }
 
 impl Evil {
@@ -31,7 +31,11 @@ impl Evil {
         let service = ServiceName::new("evil").unwrap();
         let id = InstanceId::new("evil-1").unwrap();
         let subjects = Subjects::default();
-        let calls = nats.subscribe("sluice.call.evil.=.*").await.unwrap();
+        // A gateway that doubts an instance addresses it by name.
+        let calls = futures_util::stream::select(
+            nats.subscribe("sluice.call.evil.=.*").await.unwrap(),
+            nats.subscribe("sluice.inst.evil.evil-1.=.*").await.unwrap(),
+        );
         let mut instance = Instance {
             service: service.clone(),
             instance: id.clone(),
