@@ -6,6 +6,7 @@ mod answer;
 mod audit;
 mod limits;
 pub mod listing;
+mod revocations;
 mod routes;
 mod services;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use self::access::{Access, Guard, guard};
 use self::audit::Audit;
 use crate::config::Config;
 use crate::health::Health;
+use crate::identity::Identifier;
 use crate::limiter::Limiter;
 use crate::registry::Registry;
 
@@ -39,6 +41,8 @@ pub struct Parts {
     pub config: Arc<Config>,
     /// Rate limits.
     pub limiter: Arc<Limiter>,
+    /// Who is let in.
+    pub identifier: Arc<Identifier>,
 }
 
 /// What a handler works with.

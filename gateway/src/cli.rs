@@ -15,6 +15,7 @@ mod health;
 mod json;
 mod logging;
 mod operator;
+mod revoke;
 mod serve;
 mod services;
 mod terminal;
@@ -66,6 +67,8 @@ pub enum Command {
     Disable(disable::Args),
     /// Switch a function on again.
     Enable(disable::Args),
+    /// Let a user, a token or an API key in no more, at all gateways.
+    Revoke(revoke::Args),
     /// Ask a gateway whether it is ready. For health checks of containers.
     Health(health::Args),
     /// Print generated documentation.
@@ -161,6 +164,7 @@ fn execute(
         Command::Services(args) => wait_for(services::run(&args, terminal)),
         Command::Disable(args) => wait_for(disable::run(&args, true, terminal)),
         Command::Enable(args) => wait_for(disable::run(&args, false, terminal)),
+        Command::Revoke(args) => wait_for(revoke::run(&args, terminal)),
         Command::Health(args) => wait_for(health::run(&args, terminal)),
         Command::Docs(args) => docs::run(&args, terminal),
     }

@@ -4,7 +4,7 @@
 //! credential   where it stands          token     a JSON Web Token: read, then verified
 //! keys, jwks   what verifies tokens     claims    what a verified one says
 //! cache        verified ones            revoked   who is let in no more
-//! proxies      from which address
+//! proxies      from which address          revoked_elsewhere   … as other gateways know it
 //! ```
 //!
 //! No credential: anonymous. A credential that does not hold is always refused: it never turns
@@ -17,6 +17,7 @@ mod jwks;
 pub mod keys;
 pub mod proxies;
 mod revoked;
+mod revoked_elsewhere;
 #[cfg(test)]
 mod tests;
 pub mod token;
@@ -35,7 +36,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use self::credential::Credential;
-pub use self::revoked::Revocation;
+pub use self::revoked::{Revocation, Revoked};
 
 use self::cache::Cache;
 use self::jwks::Fetcher;
@@ -327,11 +328,17 @@ impl Identifier {
         Ok(renewed)
     }
 
-    /// Lets somebody in no more: calls are refused from now on, and sockets closed. Reaches this
-    /// gateway alone.
-    pub fn revoke(&self, what: Revocation) {
+    /// Lets somebody in no more: calls are refused from now on, and sockets closed. Other gateways
+    /// hear of it where this one [follows](Self::follow_revocations) them.
+    pub fn revoke(&self, what: Revocation) -> Revoked {
         tracing::info!(?what, "revoked");
-        self.revocations.add(what, since_1970());
+        self.revocations.make(what, since_1970())
+    }
+
+    /// Who is let in no more, as far as this gateway knows; newest first.
+    #[must_use]
+    pub fn revoked(&self) -> Vec<Revoked> {
+        self.revocations.all()
     }
 
     /// Whether a session that was let in is so no longer.

@@ -24,6 +24,7 @@ macro_rules! areas {
 areas! {
     Services = "services", "Services, their functions, instances and refused configs.";
     Limits = "limits", "Rate limits: rules, counts.";
+    Identity = "identity", "Revocations of users, tokens and API keys.";
     Breakers = "breakers", "Circuit breakers and bulkheads.";
     Log = "log", "Levels of the log.";
     Config = "config", "The configuration as it runs.";

@@ -5,7 +5,7 @@ use axum::http::Method;
 use axum::routing::{MethodRouter, delete, get, post, put};
 
 use super::action::{Action, Area};
-use super::{Desk, limits, services};
+use super::{Desk, limits, revocations, services};
 
 /// One route.
 pub(super) struct Route {
@@ -73,6 +73,13 @@ pub(super) fn all() -> Vec<Route> {
             "/v1/limits/{name}/reset",
             Area::Limits,
             post(limits::reset),
+        ),
+        reads("/v1/revocations", Area::Identity, get(revocations::list)),
+        writes(
+            Method::POST,
+            "/v1/revocations",
+            Area::Identity,
+            post(revocations::add),
         ),
         reads("/v1/config", Area::Config, get(services::config)),
         reads("/v1/audit", Area::Audit, get(services::audit)),

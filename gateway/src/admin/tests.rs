@@ -30,6 +30,7 @@ fn desk(anonymous_read: bool) -> Router {
         registry: Arc::new(Registry::default()),
         health: Arc::default(),
         limiter: Arc::new(Limiter::in_memory(&config.limit, &config.limits)),
+        identifier: Arc::new(Identifier::new(&config)),
         config: Arc::new(config),
     })
 }
@@ -156,4 +157,22 @@ async fn limits_are_added_changed_reset_and_removed_and_each_change_is_noted() {
     assert_eq!(entries.len(), 4, "{audit}");
     assert_eq!(entries[2]["before"]["limit"]["max_requests"], 5, "{audit}");
     assert_eq!(entries[2]["after"]["max_requests"], 6, "{audit}");
+}
+
+#[tokio::test]
+async fn revocations_are_made_listed_and_noted() {
+    let router = desk(false);
+    let revoke = async |body: &str| {
+        let request = Request::builder().method(Method::POST);
+        let request = request.uri("/v1/revocations");
+        let request = request.header("authorization", format!("Bearer {ALL}"));
+        send(&router, request.body(Body::from(body.to_owned())).unwrap()).await
+    };
+    let (status, body) = revoke(r#"{"api_key": "k1"}"#).await;
+    assert_eq!((status, &body["api_key"]), (StatusCode::OK, &"k1".into()));
+    assert_eq!(revoke(r#"{"role": "k1"}"#).await.0, StatusCode::BAD_REQUEST);
+    let (_, list) = ask(&router, &Method::GET, "/v1/revocations", Some(READ)).await;
+    assert_eq!(list["revocations"], serde_json::json!([body]));
+    let (_, audit) = ask(&router, &Method::GET, "/v1/audit", Some(READ)).await;
+    assert_eq!(audit["entries"][0]["target"], "api_key k1", "{audit}");
 }

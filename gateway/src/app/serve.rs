@@ -17,7 +17,7 @@ use crate::edge::capacity::Capacity;
 use crate::edge::listener::bind_shards;
 use crate::health::Health;
 use crate::identity::Identifier;
-use crate::redis_link::OpenError;
+use crate::redis_link::{OpenError, RedisLink};
 use crate::registry::fixed::InvalidFixed;
 use crate::registry::{Registry, Settings};
 use crate::stores::StoreMaker;
@@ -122,6 +122,9 @@ impl Running {
         let health = Arc::new(Health::default());
         let background = CancellationToken::new();
         let (registry, client) = start_registry(&config, &subjects, &health, &background).await?;
+        let identifier = Arc::new(Identifier::new(&config));
+        identifier.start(&background);
+        follow_revocations(&identifier, &config, &client, &subjects, &background)?;
         let limits = limits::start(&config, &registry, client, &subjects, &background)?;
         let listen = |what, address| {
             move |reason| AppError::Listen {
@@ -148,10 +151,9 @@ impl Running {
             health: health.clone(),
             config: config.clone(),
             limiter: limits.limiter.clone(),
+            identifier: identifier.clone(),
         });
         tokio::spawn(admin::serve(admin_listener, router, background.clone()));
-        let identifier = Arc::new(Identifier::new(&config));
-        identifier.start(&background);
         let shared = Shared {
             subjects,
             clock: Clock::start(),
@@ -186,6 +188,26 @@ impl Running {
         self.background.cancel();
         tracing::info!("drained");
     }
+}
+
+fn follow_revocations(
+    identifier: &Arc<Identifier>,
+    config: &Config,
+    client: &async_nats::Client,
+    subjects: &Arc<Subjects>,
+    stop: &CancellationToken,
+) -> Result<(), OpenError> {
+    let enabled = config.redis.is_enabled();
+    let redis = enabled
+        .then(|| RedisLink::open(&config.redis))
+        .transpose()?;
+    let (identifier, client) = (identifier.clone(), client.clone());
+    let (subjects, stop) = (subjects.clone(), stop.clone());
+    tokio::spawn(async move {
+        let follow = identifier.follow_revocations(client, redis, &subjects, stop);
+        follow.await;
+    });
+    Ok(())
 }
 
 async fn start_registry(

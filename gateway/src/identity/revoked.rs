@@ -1,14 +1,16 @@
 //! Who is let in no more: users, tokens, API keys.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use parking_lot::RwLock;
-use tokio::sync::watch;
-use tokio::time::Instant;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Notify, watch};
 
 use super::Session;
+
+/// Most bytes of what is revoked, as of the users and API keys themselves.
+const MAX_BYTES: usize = 512;
 
 /// What is revoked.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -18,16 +20,68 @@ pub enum Revocation {
     User(String),
     /// One token, by its `jti`.
     Token(String),
-    /// One API key, by its id; for as long as the gateway runs.
+    /// One API key, by its id; for good.
     ApiKey(String),
 }
 
+impl Revocation {
+    /// Of `kind`: `user`, `token` or `api_key`.
+    ///
+    /// # Errors
+    /// What would be right.
+    pub fn new(kind: &str, value: &str) -> Result<Self, String> {
+        if value.is_empty() || value.len() > MAX_BYTES {
+            return Err(format!("{kind}: expected text of 1 to {MAX_BYTES} bytes"));
+        }
+        let value = value.to_owned();
+        match kind {
+            "user" => Ok(Self::User(value)),
+            "token" => Ok(Self::Token(value)),
+            "api_key" => Ok(Self::ApiKey(value)),
+            _ => Err(format!(
+                "{kind:?} cannot be revoked: name a user, a token or an api_key"
+            )),
+        }
+    }
+
+    /// `user`, `token` or `api_key`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::User(_) => "user",
+            Self::Token(_) => "token",
+            Self::ApiKey(_) => "api_key",
+        }
+    }
+
+    /// Which one.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        let (Self::User(value) | Self::Token(value) | Self::ApiKey(value)) = self;
+        value
+    }
+}
+
+/// A revocation and when it was made: seconds since 1970, by the clock of tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revoked {
+    /// What.
+    pub what: Revocation,
+    /// When.
+    pub at: u64,
+}
+
+/// A place in the order of eviction: when it was revoked, and what tells those of one second
+/// apart.
+type Place = (u64, u64);
+
 #[derive(Debug, Default)]
 struct List {
-    /// When each was revoked: by the clock of tokens, in seconds since 1970.
-    at: HashMap<Revocation, u64>,
-    order: VecDeque<(Instant, Revocation)>,
-    api_keys: HashSet<String>,
+    places: HashMap<Revocation, Place>,
+    order: BTreeMap<Place, Revocation>,
+    next: u64,
+    /// They do not expire by themselves, and are few.
+    api_keys: HashMap<String, u64>,
 }
 
 /// The revocations that are remembered: bounded, the oldest forgotten first.
@@ -36,8 +90,11 @@ pub(super) struct Revocations {
     list: RwLock<List>,
     any: AtomicBool,
     changes: watch::Sender<u64>,
-    ttl: Duration,
-    most: usize,
+    pub(super) ttl: Duration,
+    pub(super) most: usize,
+    /// Made here, and not yet told to the other gateways.
+    outbox: Mutex<VecDeque<Revoked>>,
+    pub(super) to_tell: Notify,
 }
 
 impl Revocations {
@@ -48,47 +105,106 @@ impl Revocations {
             changes: watch::Sender::new(0),
             ttl,
             most,
+            outbox: Mutex::default(),
+            to_tell: Notify::new(),
         }
     }
 
-    /// Revokes at `now`, the time since 1970.
-    pub(super) fn add(&self, what: Revocation, now: Duration) {
-        let mut list = self.list.write();
-        let list = &mut *list;
-        let moment = Instant::now();
-        let expired = |list: &List| {
-            let oldest = list.order.front();
-            oldest.is_some_and(|(at, _)| moment.duration_since(*at) > self.ttl)
+    /// Revokes at `now`, the time since 1970, here; the others are to be told.
+    pub(super) fn make(&self, what: Revocation, now: Duration) -> Revoked {
+        let revoked = Revoked {
+            what,
+            at: now.as_secs(),
         };
-        while expired(list) || list.order.len() >= self.most {
-            let Some((_, old)) = list.order.pop_front() else {
-                break;
-            };
-            // Revoked again since then: a later entry stands for it.
-            if !list
-                .order
-                .iter()
-                .rev()
-                .take(64)
-                .any(|(_, later)| *later == old)
-            {
-                list.at.remove(&old);
-            }
+        self.add(&revoked, now);
+        self.put_back([revoked.clone()]);
+        self.to_tell.notify_one();
+        revoked
+    }
+
+    /// Takes what others have not been told yet.
+    pub(super) fn take_to_tell(&self) -> VecDeque<Revoked> {
+        std::mem::take(&mut self.outbox.lock())
+    }
+
+    /// The same, and they stay.
+    pub(super) fn untold(&self) -> Vec<Revoked> {
+        self.outbox.lock().iter().cloned().collect()
+    }
+
+    /// Others are still to be told of these.
+    pub(super) fn put_back(&self, revoked: impl IntoIterator<Item = Revoked>) {
+        let mut outbox = self.outbox.lock();
+        outbox.extend(revoked);
+        let over = outbox.len().saturating_sub(self.most);
+        outbox.drain(..over);
+    }
+
+    /// Takes over a revocation, made here or elsewhere. What is known already changes nothing.
+    pub(super) fn add(&self, revoked: &Revoked, now: Duration) {
+        let mut list = self.list.write();
+        let is_news = match &revoked.what {
+            Revocation::ApiKey(id) => self.add_api_key(&mut list, id, revoked.at),
+            what => self.add_expiring(&mut list, what, revoked.at, now),
+        };
+        drop(list);
+        if is_news {
+            self.any.store(true, Ordering::Release);
+            self.changes.send_modify(|generation| *generation += 1);
         }
-        match what {
-            // Keys of the configuration are few, and do not expire by themselves.
-            Revocation::ApiKey(id) => {
-                list.api_keys.insert(id);
-            }
-            what => {
-                let now = now.as_secs();
-                if list.at.insert(what.clone(), now).is_none() {
-                    list.order.push_back((moment, what));
-                }
-            }
+    }
+
+    fn add_api_key(&self, list: &mut List, id: &str, at: u64) -> bool {
+        if list.api_keys.contains_key(id) {
+            return false;
         }
-        self.any.store(true, Ordering::Release);
-        self.changes.send_modify(|generation| *generation += 1);
+        if list.api_keys.len() >= self.most {
+            tracing::error!(
+                api_key = id,
+                "too many API keys are revoked, this one is not: take it out of the configuration"
+            );
+            return false;
+        }
+        list.api_keys.insert(id.to_owned(), at).is_none()
+    }
+
+    fn add_expiring(&self, list: &mut List, what: &Revocation, at: u64, now: Duration) -> bool {
+        let oldest = now.saturating_sub(self.ttl).as_secs();
+        if at < oldest {
+            return false;
+        }
+        match list.places.get(what).copied() {
+            Some(place) if place.0 >= at => return false,
+            // Revoked again: its place in the order is a later one now.
+            Some(place) => list.order.remove(&place),
+            None => None,
+        };
+        let place = (at, list.next);
+        list.next += 1;
+        list.places.insert(what.clone(), place);
+        list.order.insert(place, what.clone());
+        while let Some(first) = list.order.first_entry()
+            && (first.key().0 < oldest || list.places.len() > self.most)
+        {
+            list.places.remove(&first.remove());
+        }
+        true
+    }
+
+    /// All, newest first.
+    pub(super) fn all(&self) -> Vec<Revoked> {
+        let list = self.list.read();
+        let expiring = list.order.iter().map(|(place, what)| Revoked {
+            what: what.clone(),
+            at: place.0,
+        });
+        let keys = list.api_keys.iter().map(|(id, at)| Revoked {
+            what: Revocation::ApiKey(id.clone()),
+            at: *at,
+        });
+        let mut all: Vec<Revoked> = expiring.chain(keys).collect();
+        all.sort_by_key(|revoked| std::cmp::Reverse(revoked.at));
+        all
     }
 
     /// Whether a session is let in no more.
@@ -100,22 +216,70 @@ impl Revocations {
         }
         let list = self.list.read();
         if let Some(id) = &session.caller.api_key {
-            return list.api_keys.contains(id.as_ref());
+            return list.api_keys.contains_key(id.as_ref());
         }
         if session.caller.claims.is_none() {
             return false;
         }
         let token = session.token_id.as_ref();
-        if token.is_some_and(|id| list.at.contains_key(&Revocation::Token(id.clone()))) {
+        if token.is_some_and(|id| list.places.contains_key(&Revocation::Token(id.clone()))) {
             return true;
         }
         let user = session.identity.user_id.as_ref();
-        let at = user.and_then(|id| list.at.get(&Revocation::User(id.clone())));
-        at.is_some_and(|at| session.issued.is_none_or(|issued| issued <= *at))
+        let place = user.and_then(|id| list.places.get(&Revocation::User(id.clone())));
+        place.is_some_and(|(at, _)| session.issued.is_none_or(|issued| issued <= *at))
     }
 
     /// Changes with each revocation.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(id: &str) -> Revocation {
+        Revocation::Token(id.to_owned())
+    }
+
+    #[test]
+    fn what_is_revoked_again_is_forgotten_later() {
+        let revocations = Revocations::new(Duration::from_secs(100), 2);
+        for (second, id) in [(1, "a"), (2, "b"), (3, "a"), (4, "c")] {
+            revocations.make(token(id), Duration::from_secs(second));
+        }
+        let kept = revocations.all();
+        assert_eq!(kept.len(), 2, "{kept:?}");
+        assert_eq!(kept[0].what, token("c"));
+        assert_eq!(
+            kept[1],
+            Revoked {
+                what: token("a"),
+                at: 3
+            }
+        );
+        assert_eq!(revocations.take_to_tell().len(), 2, "the outbox is bounded");
+    }
+
+    #[test]
+    fn news_from_elsewhere_is_taken_over_once_and_only_while_it_counts() {
+        let revocations = Revocations::new(Duration::from_secs(100), 2);
+        let now = Duration::from_secs(1000);
+        let changes = revocations.changes();
+        for (what, at) in [
+            (token("a"), 950),
+            (token("a"), 950),
+            (token("a"), 940),
+            (token("old"), 899),
+            (Revocation::ApiKey("k".to_owned()), 1),
+            (Revocation::ApiKey("k".to_owned()), 2),
+        ] {
+            revocations.add(&Revoked { what, at }, now);
+        }
+        assert_eq!(*changes.borrow(), 2);
+        assert_eq!(revocations.all().len(), 2);
+        assert!(revocations.take_to_tell().is_empty());
     }
 }
