@@ -256,7 +256,10 @@ impl Identifier {
         if keys.is_empty() {
             return Err(match self.fetcher {
                 Some(_) => TokenError::NoKeys,
-                None => TokenError::Claim("it accepts no tokens".to_owned()),
+                None => TokenError::Claim(
+                    "it accepts no tokens until [jwt] names a secret, public_key or jwks_url"
+                        .to_owned(),
+                ),
             });
         }
         let claims = unverified.verify(&keys)?;
