@@ -12,11 +12,9 @@ fuzz_target!(|input: &str| {
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"-_=".contains(&b))
     );
-    assert_eq!(
-        decode_token(&token).as_deref(),
-        Some(input),
-        "a name comes back"
-    );
+    // A name has one byte at least: no token is empty.
+    let name = Some(input).filter(|name| !name.is_empty());
+    assert_eq!(decode_token(&token).as_deref(), name, "a name comes back");
     if let Some(name) = decode_token(input) {
         assert_eq!(encode_token(&name), input, "a name has one token");
     }
