@@ -220,6 +220,8 @@ impl Identifier {
     fn verify(&self, credential: Option<&Credential>) -> Result<Arc<Session>, TokenError> {
         let session = match credential {
             None => return Ok(self.anonymous.clone()),
+            // Clients that always send something connect to a gateway for development too.
+            Some(_) if self.believes_all() => return Ok(self.anonymous.clone()),
             Some(Credential::ApiKey(key)) => self.api_key(key)?,
             Some(Credential::Token(token)) => self.token(token)?,
         };
@@ -227,6 +229,14 @@ impl Identifier {
             return Err(TokenError::Revoked);
         }
         Ok(session)
+    }
+
+    /// Whether clients are believed who they say they are, and nothing could prove it.
+    fn believes_all(&self) -> bool {
+        self.trusts_clients()
+            && self.api_keys.is_empty()
+            && self.fetcher.is_none()
+            && self.keys.load().is_empty()
     }
 
     /// Looked up by its hash: where two hashes begin to differ tells nothing of any key.
