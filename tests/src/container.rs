@@ -146,7 +146,10 @@ fn note(kind: &str, what: &str) {
     let Some(path) = std::env::var_os("SLUICE_CONTAINERS_LOG") else {
         return;
     };
-    let file = std::fs::File::options().append(true).create(true).open(path);
+    let file = std::fs::File::options()
+        .append(true)
+        .create(true)
+        .open(path);
     // Nothing but that summary depends on it.
     let _ = file.and_then(|mut file| file.write_all(format!("{kind} {what}\n").as_bytes()));
 }
