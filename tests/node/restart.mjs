@@ -59,7 +59,10 @@ class Client {
       console.error(`unexpected: ${JSON.stringify(response)}`);
       return;
     }
-    if (!response.success) return this.#end(call, "failed", response.error_code);
+    if (!response.success) {
+      const { error_code, can_retry } = response;
+      return this.#end(call, "failed", can_retry ? `${error_code} (retry)` : error_code);
+    }
     if (response.has_more) return call.item(response.result);
     const right = call.right(response.result);
     if (!right) console.error(`wrong: ${JSON.stringify(response)}`);
