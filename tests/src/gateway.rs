@@ -88,6 +88,13 @@ impl GatewayBuilder {
         file
     }
 
+    fn scheme(&self) -> &'static str {
+        match self.options.get("http") {
+            Some(http) if http.contains_key("tls_cert_file") => "https",
+            _ => "http",
+        }
+    }
+
     async fn launch(&self, dir: &TempDir) -> Result<Process> {
         let mut command = Command::new(binaries::ours("sluice")?);
         command
@@ -95,7 +102,8 @@ impl GatewayBuilder {
             .arg(dir.path().join("sluice.toml"));
         command.envs(self.env.iter().map(|(key, value)| (key, value)));
         let process = Process::spawn(&self.name, command)?;
-        process.wait_address("http listening on http://").await?;
+        let http = format!("http listening on {}://", self.scheme());
+        process.wait_address(&http).await?;
         process.wait_address("admin listening on http://").await?;
         Ok(process)
     }
@@ -126,9 +134,9 @@ impl Gateway {
         self.http.address()
     }
 
-    /// `http://` and the address for clients.
+    /// `http://`, or `https://` where it has a certificate, and the address for clients.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address())
+        format!("{}://{}", self.builder.scheme(), self.address())
     }
 
     /// `http://` and the address of the admin API.
