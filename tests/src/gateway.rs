@@ -4,25 +4,36 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::process::Command;
+use std::sync::Arc;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::certificates::Certificates;
 use crate::http::Client;
 use crate::ports::Port;
 use crate::process::Process;
 use crate::{Error, Result, binaries, eventually};
 
 /// How to start a gateway.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct GatewayBuilder {
     name: String,
     options: BTreeMap<String, BTreeMap<String, Value>>,
     toml: String,
     env: Vec<(String, String)>,
+    certificates: Option<Arc<Certificates>>,
 }
 
 impl GatewayBuilder {
+    /// Speaks TLS with the `server` of these certificates; its own clients trust their authority and
+    /// show the `client`'s.
+    pub fn tls(mut self, certificates: &Arc<Certificates>) -> Self {
+        self.certificates = Some(certificates.clone());
+        self.option("http", "tls_cert_file", certificates.text("server.pem"))
+            .option("http", "tls_key_file", certificates.text("server.key"))
+    }
+
     /// How messages call it.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
@@ -89,9 +100,10 @@ impl GatewayBuilder {
     }
 
     fn scheme(&self) -> &'static str {
-        match self.options.get("http") {
-            Some(http) if http.contains_key("tls_cert_file") => "https",
-            _ => "http",
+        if self.certificates.is_some() {
+            "https"
+        } else {
+            "http"
         }
     }
 
@@ -151,7 +163,10 @@ impl Gateway {
 
     /// An HTTP client of its public edge.
     pub fn client(&self) -> Result<Client> {
-        Client::new(self.url())
+        match &self.builder.certificates {
+            Some(certificates) => Client::tls(self.url(), certificates, |http| http),
+            None => Client::new(self.url()),
+        }
     }
 
     /// If `/health/ready` answers 200 now.
