@@ -28,7 +28,8 @@ impl Certificates {
             .distinguished_name
             .push(DnType::CommonName, "the tests' authority");
         let key = KeyPair::generate().map_err(failed("key"))?;
-        let authority = CertifiedIssuer::self_signed(authority, key).map_err(failed("authority"))?;
+        let authority =
+            CertifiedIssuer::self_signed(authority, key).map_err(failed("authority"))?;
         let it = Self { folder, authority };
         it.write("ca.pem", &it.authority.pem())?;
         it.issue("server", ExtendedKeyUsagePurpose::ServerAuth)?;

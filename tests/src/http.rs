@@ -37,7 +37,10 @@ impl Client {
     ) -> Result<Self> {
         let failed = |error| Error::because("http client", error);
         let ca = certificates.read("ca.pem")?;
-        let identity = [certificates.read("client.key")?, certificates.read("client.pem")?];
+        let identity = [
+            certificates.read("client.key")?,
+            certificates.read("client.pem")?,
+        ];
         let builder = reqwest::Client::builder()
             .tls_certs_only([Certificate::from_pem(ca.as_bytes()).map_err(failed)?])
             .identity(Identity::from_pem(identity.concat().as_bytes()).map_err(failed)?);

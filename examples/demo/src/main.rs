@@ -74,7 +74,10 @@ async fn main() -> ExitCode {
         };
     }
     let worker = sluice_demo::worker_as(&options.service, &options.version);
-    let mut worker = options.broker.apply(worker).concurrency(options.concurrency);
+    let mut worker = options
+        .broker
+        .apply(worker)
+        .concurrency(options.concurrency);
     if let Some(id) = options.instance() {
         worker = worker.instance(&id);
     }

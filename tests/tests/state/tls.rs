@@ -12,7 +12,6 @@ use sluice_e2e::process::Process;
 use sluice_e2e::{Error, eventually};
 use sluice_worker::Worker;
 
-
 use super::patient;
 
 /// A nats-server that speaks TLS alone, and knows its clients by certificate and `more`.

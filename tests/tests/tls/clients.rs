@@ -31,9 +31,11 @@ async fn only_clients_with_a_certificate_get_in() {
         let certificates = std::sync::Arc::new(Certificates::new().unwrap());
         let broker = sluice_e2e::nats::Broker::start(sluice_e2e::nats::BrokerKind::Embedded);
         let broker = broker.await.unwrap();
-        let gateway = Gateway::builder(broker.url())
-            .tls(&certificates)
-            .option("http", "tls_client_ca_file", ca);
+        let gateway = Gateway::builder(broker.url()).tls(&certificates).option(
+            "http",
+            "tls_client_ca_file",
+            ca,
+        );
         (gateway.start().await.unwrap(), certificates, broker)
     };
     let (gateway, server, _broker) = it;
@@ -61,11 +63,15 @@ async fn calls_and_sockets_with_client_certificates() {
     let ca = it.certificates.text("ca.pem");
     let broker = sluice_e2e::nats::Broker::start(sluice_e2e::nats::BrokerKind::Embedded);
     let broker = broker.await.unwrap();
-    let gateway = Gateway::builder(broker.url())
-        .tls(&it.certificates)
-        .option("http", "tls_client_ca_file", ca);
+    let gateway = Gateway::builder(broker.url()).tls(&it.certificates).option(
+        "http",
+        "tls_client_ca_file",
+        ca,
+    );
     let gateway = gateway.start().await.unwrap();
-    let _worker = sluice_e2e::worker::Worker::builder(broker.url()).start().unwrap();
+    let _worker = sluice_e2e::worker::Worker::builder(broker.url())
+        .start()
+        .unwrap();
     gateway.wait_ready().await.unwrap();
     super::is_served(&gateway).await;
     let wire = connect(gateway.address(), &it.certificates, Some("client")).await;

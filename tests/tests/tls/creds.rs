@@ -56,7 +56,11 @@ fn jwt(issuer: &KeyPair, subject: &str, claims: &Value) -> String {
         "jti": subject, "iat": 1_700_000_000, "iss": issuer.public_key(), "name": subject, "sub": subject,
         "nats": claims,
     });
-    let text = [part(json!({"typ": "JWT", "alg": "ed25519-nkey"})), part(body)].join(".");
+    let text = [
+        part(json!({"typ": "JWT", "alg": "ed25519-nkey"})),
+        part(body),
+    ]
+    .join(".");
     let signature = issuer.sign(text.as_bytes()).unwrap();
     format!("{text}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
 }

@@ -21,14 +21,26 @@ async fn calls_and_streams_over_both_versions_of_http() {
         })
         .unwrap()
     };
-    for (client, version) in [(client(true), Version::HTTP_11), (client(false), Version::HTTP_2)] {
+    for (client, version) in [
+        (client(true), Version::HTTP_11),
+        (client(false), Version::HTTP_2),
+    ] {
         let response = client.get("/health/ready").send().await.unwrap();
-        assert_eq!((response.status().as_u16(), response.version()), (200, version));
+        assert_eq!(
+            (response.status().as_u16(), response.version()),
+            (200, version)
+        );
 
-        let (status, answer) = client.call("demo", "echo", json!({"message": "é"})).await.unwrap();
+        let (status, answer) = client
+            .call("demo", "echo", json!({"message": "é"}))
+            .await
+            .unwrap();
         assert_eq!((status, answer.result), (200, json!({"message": "é"})));
         let (status, answer) = client.call("demo", "nothing", json!({})).await.unwrap();
-        assert_eq!((status, answer.error_code.as_deref()), (404, Some("unknown_function")));
+        assert_eq!(
+            (status, answer.error_code.as_deref()),
+            (404, Some("unknown_function"))
+        );
 
         let args = json!({"to": 300});
         let opened = client.sse("demo", "count", args.clone()).await.unwrap();
@@ -37,12 +49,19 @@ async fn calls_and_streams_over_both_versions_of_http() {
         assert_eq!((items, events.last().unwrap().kind.as_str()), (300, "end"));
         let opened = client.ndjson("demo", "count", args).await.unwrap();
         let lines = opened.stream().unwrap().collect().await.unwrap();
-        let items = lines.iter().filter(|line| line.data["result"] != Value::Null).count();
+        let items = lines
+            .iter()
+            .filter(|line| line.data["result"] != Value::Null)
+            .count();
         assert_eq!(items, 300);
 
         // Many at once on few connections.
         let calls = (0..100).map(|n| client.call("demo", "add", json!({"a": n, "b": 1})));
-        for (n, answer) in futures_util::future::join_all(calls).await.into_iter().enumerate() {
+        for (n, answer) in futures_util::future::join_all(calls)
+            .await
+            .into_iter()
+            .enumerate()
+        {
             assert_eq!(answer.unwrap().1.result, json!({"sum": n + 1}));
         }
     }
@@ -77,7 +96,7 @@ async fn a_socket_over_wss() {
     // The drain tells sockets over TLS, too, that they shall come back elsewhere.
     it.gateway.process().terminate().unwrap();
     let (closed, _) = socket.closed().await.unwrap();
-    assert_eq!(closed.code, Some(1012), "{closed:?}");
+    assert_eq!(closed.code, 1012, "{closed:?}");
     assert!(it.gateway.process().wait_exit().await.unwrap().success());
 }
 
@@ -95,10 +114,16 @@ async fn the_npm_package_phoenix_over_wss() {
     let mut node = Command::new("node");
     node.current_dir(folder)
         .arg("demo.mjs")
-        .arg(format!("wss://localhost:{}/socket", it.gateway.address().port()))
+        .arg(format!(
+            "wss://localhost:{}/socket",
+            it.gateway.address().port()
+        ))
         .env("NODE_EXTRA_CA_CERTS", it.certificates.path("ca.pem"))
         .env("NODE_OPTIONS", "--dns-result-order=ipv4first");
     let script = Process::spawn("node demo.mjs", node).unwrap();
-    let status = script.wait_exit_within(Duration::from_secs(180)).await.unwrap();
+    let status = script
+        .wait_exit_within(Duration::from_secs(180))
+        .await
+        .unwrap();
     assert!(status.success(), "{}", script.failure(&status.to_string()));
 }

@@ -66,7 +66,9 @@ async fn served(it: &Installation) -> Vec<u8> {
 async fn a_replaced_certificate_is_served_without_a_restart() {
     let it = Installation::start(&[]).await;
     let old = served(&it).await;
-    let mut early = connect(it.gateway.address(), &it.certificates, None).await.unwrap();
+    let mut early = connect(it.gateway.address(), &it.certificates, None)
+        .await
+        .unwrap();
     it.certificates.renew_server().unwrap();
     eventually("the new certificate is served", || async {
         Ok::<_, Error>(served(&it).await != old)
@@ -77,7 +79,11 @@ async fn a_replaced_certificate_is_served_without_a_restart() {
     let request = b"GET /health/live HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
     early.write_all(request).await.unwrap();
     let got = until_closed(&mut early).await;
-    assert!(got.starts_with(b"HTTP/1.1 200 "), "{:?}", String::from_utf8_lossy(&got));
+    assert!(
+        got.starts_with(b"HTTP/1.1 200 "),
+        "{:?}",
+        String::from_utf8_lossy(&got)
+    );
 
     // A pair that does not fit is told of, and changes nothing.
     let new = served(&it).await;
@@ -86,6 +92,9 @@ async fn a_replaced_certificate_is_served_without_a_restart() {
     let told = |line: &str| line.contains("the TLS certificate stays as it was");
     let limit = Duration::from_secs(60);
     let process = it.gateway.process();
-    process.wait_line_within(limit, "a warning", told).await.unwrap();
+    process
+        .wait_line_within(limit, "a warning", told)
+        .await
+        .unwrap();
     assert_eq!(served(&it).await, new);
 }

@@ -82,16 +82,30 @@ async fn with_credentials(kind: BrokerKind, more: &str, first: bool) {
     is_served(&gateway).await;
     // Its health check goes the same way.
     let health = Command::new(binaries::ours("demo").unwrap())
-        .args(["--nats", &broker.url(), "--instance", "demo-1", "--tls-require"])
+        .args([
+            "--nats",
+            &broker.url(),
+            "--instance",
+            "demo-1",
+            "--tls-require",
+        ])
         .args(first.then_some("--tls-first"))
-        .arg("--credentials").arg(certificates.path("demo.creds"))
-        .arg("--tls-ca").arg(certificates.path("ca.pem"))
-        .arg("--tls-cert").arg(certificates.path("client.pem"))
-        .arg("--tls-key").arg(certificates.path("client.key"))
+        .arg("--credentials")
+        .arg(certificates.path("demo.creds"))
+        .arg("--tls-ca")
+        .arg(certificates.path("ca.pem"))
+        .arg("--tls-cert")
+        .arg(certificates.path("client.pem"))
+        .arg("--tls-key")
+        .arg(certificates.path("client.key"))
         .arg("health")
         .output()
         .unwrap();
-    assert!(health.status.success(), "{}", String::from_utf8_lossy(&health.stderr));
+    assert!(
+        health.status.success(),
+        "{}",
+        String::from_utf8_lossy(&health.stderr)
+    );
 
     refused(with("stranger.creds")).await;
     refused(self::gateway(&broker, &certificates).option("nats", "tls_first", first)).await;
@@ -104,20 +118,40 @@ async fn with_credentials(kind: BrokerKind, more: &str, first: bool) {
 #[expect(clippy::print_stderr, reason = "a skipped test says so in its output")]
 async fn in_python(broker: &Broker, certificates: &Certificates, gateway: &Gateway, first: bool) {
     let python = binaries::tools_dir().join("venv/bin/python");
-    let ready = Command::new(&python).args(["-c", "import nats, nkeys, msgpack"]).status();
-    if !ready.is_ok_and(|status| status.success()) && std::env::var_os("SLUICE_REQUIRE_ALL").is_none() {
-        eprintln!("skipped: no {} with nats-py[nkeys] and msgpack: run scripts/setup", python.display());
+    let ready = Command::new(&python)
+        .args(["-c", "import nats, nkeys, msgpack"])
+        .status();
+    if !ready.is_ok_and(|status| status.success())
+        && std::env::var_os("SLUICE_REQUIRE_ALL").is_none()
+    {
+        eprintln!(
+            "skipped: no {} with nats-py[nkeys] and msgpack: run scripts/setup",
+            python.display()
+        );
         return;
     }
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/python-worker/worker.py");
+    let script = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../examples/python-worker/worker.py"
+    );
     let mut command = Command::new(python);
     command
-        .args([script, "--nats", &broker.url().replace("nats://", "tls://"), "--instance", "python-1"])
+        .args([
+            script,
+            "--nats",
+            &broker.url().replace("nats://", "tls://"),
+            "--instance",
+            "python-1",
+        ])
         .args(first.then_some("--tls-first"))
-        .arg("--creds").arg(certificates.path("python.creds"))
-        .arg("--tls-ca").arg(certificates.path("ca.pem"))
-        .arg("--tls-cert").arg(certificates.path("client.pem"))
-        .arg("--tls-key").arg(certificates.path("client.key"));
+        .arg("--creds")
+        .arg(certificates.path("python.creds"))
+        .arg("--tls-ca")
+        .arg(certificates.path("ca.pem"))
+        .arg("--tls-cert")
+        .arg(certificates.path("client.pem"))
+        .arg("--tls-key")
+        .arg(certificates.path("client.key"));
     let worker = Process::spawn("worker in Python", command).unwrap();
     let client = gateway.client().unwrap();
     let served = eventually("the worker in Python serves", || async {
@@ -158,7 +192,9 @@ async fn nkeys_and_tls_before_the_greeting() {
         theirs.public_key(),
     );
     let config = tls(&certificates, ", handshake_first: true") + &users;
-    let broker = Broker::start_with(BrokerKind::NatsCurrent, &config).await.unwrap();
+    let broker = Broker::start_with(BrokerKind::NatsCurrent, &config)
+        .await
+        .unwrap();
     let gateway = gateway(&broker, &certificates)
         .option("nats", "nkey", ours.seed().unwrap())
         .option("nats", "tls_first", true)
@@ -173,8 +209,6 @@ async fn nkeys_and_tls_before_the_greeting() {
         .unwrap();
     is_served(&gateway).await;
     // A client that waits for a greeting first gets none.
-    refused(
-        self::gateway(&broker, &certificates).option("nats", "nkey", ours.seed().unwrap()),
-    )
-    .await;
+    refused(self::gateway(&broker, &certificates).option("nats", "nkey", ours.seed().unwrap()))
+        .await;
 }

@@ -77,7 +77,10 @@ async fn calls_go_over_tls_while_others_dawdle() {
     plain.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
     plain.shutdown().await.unwrap();
     let text = Client::over(plain).closed().await;
-    assert!(text.starts_with("HTTP/1.1 400 ") && text.contains("https://"), "{text}");
+    assert!(
+        text.starts_with("HTTP/1.1 400 ") && text.contains("https://"),
+        "{text}"
+    );
 
     let mut client = Client::over(connect(address, &trusted, "http/1.1").await.unwrap());
     client.post("echo", "{}").await;
