@@ -175,7 +175,9 @@ impl Limiter {
                 return Ok(None);
             }
             let demand = |rule: &Arc<Rule>| Demand::new(rule, rule.limit.key.of(asking));
-            let of = rules.of(asking.service, asking.function);
+            let of = rules
+                .of(asking.service, asking.function)
+                .filter(|rule| rule.limit.concerns(asking.caller));
             (rules.generation, of.map(demand).collect::<Vec<_>>())
         };
         if demands.is_empty() {

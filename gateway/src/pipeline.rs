@@ -61,6 +61,8 @@ pub struct Caller {
     pub address: Option<IpAddr>,
     /// The id (never the secret) of the API key that was used.
     pub api_key: Option<Arc<str>>,
+    /// The limits that this key names.
+    pub limits: Option<Arc<[String]>>,
     /// The claims of the verified token.
     pub claims: Option<Arc<serde_json::Map<String, serde_json::Value>>>,
     /// Where an edge wants to hear what the tightest limit has left.

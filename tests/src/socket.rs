@@ -12,6 +12,8 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
@@ -51,7 +53,25 @@ impl Socket {
         Self::open(address, &format!("2.0.0&user_id={user}"), None).await
     }
 
+    /// Opens a socket with more in its query (`&token=…`) and with these sub-protocols.
+    pub async fn connect_with(
+        address: SocketAddr,
+        query: &str,
+        protocols: Option<&str>,
+    ) -> Result<Self> {
+        Self::open_with(address, &format!("2.0.0{query}"), None, protocols).await
+    }
+
     async fn open(address: SocketAddr, vsn: &str, buffer: Option<u32>) -> Result<Self> {
+        Self::open_with(address, vsn, buffer, None).await
+    }
+
+    async fn open_with(
+        address: SocketAddr,
+        vsn: &str,
+        buffer: Option<u32>,
+        protocols: Option<&str>,
+    ) -> Result<Self> {
         let failed = |error: &dyn std::fmt::Display| Error::because("socket", error);
         let socket = if address.is_ipv4() {
             TcpSocket::new_v4()
@@ -66,7 +86,14 @@ impl Socket {
         let tcp = tcp.map_err(|e| failed(&e))?;
         tcp.set_nodelay(true).map_err(|e| failed(&e))?;
         let url = format!("ws://{address}/socket/websocket?vsn={vsn}");
-        let (stream, _) = within("handshake", client_async(url, tcp))
+        let mut request = url.into_client_request().map_err(|e| failed(&e))?;
+        if let Some(protocols) = protocols {
+            let value = HeaderValue::from_str(protocols).map_err(|e| failed(&e))?;
+            request
+                .headers_mut()
+                .insert("sec-websocket-protocol", value);
+        }
+        let (stream, _) = within("handshake", client_async(request, tcp))
             .await?
             .map_err(|e| failed(&e))?;
         Ok(Self {
