@@ -81,10 +81,7 @@ async fn what_api_key_new_prints_works_in_a_configuration() {
     let (status, answer) = client.call("demo", "whoami", json!({})).await.unwrap();
     assert_eq!(status, 200, "{answer:?}");
     assert_eq!(answer.result["user_id"], "billing\"s");
-    let socket = Socket::connect_with(
-        cluster.gateway(0).address(),
-        &format!("&api_key={key}"),
-        None,
-    );
+    let query = format!("&api_key={key}");
+    let socket = Socket::connect_with(cluster.gateway(0).address(), &query, None);
     assert_eq!(whoami(socket.await).await.unwrap(), "billing\"s");
 }

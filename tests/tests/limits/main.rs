@@ -4,6 +4,7 @@
 
 mod api_key;
 mod away;
+mod four;
 mod runtime;
 mod shared;
 
