@@ -167,7 +167,7 @@ async fn failing() -> Result<Value, Error> {
 }
 
 /// Takes its time.
-async fn linger() {
+async fn linger(_question: Value) {
     eprintln!("the hook begins");
     tokio::time::sleep(Duration::from_millis(1500)).await;
     eprintln!("the hook ends");
