@@ -108,6 +108,23 @@ impl<'a> Route<'a> {
         self.method == ANY
     }
 
+    /// Whether a request can match both, each as well as the other: the same path but for the
+    /// names of its parameters, and a method in common.
+    #[must_use]
+    pub fn meets(self, other: Route<'_>) -> bool {
+        let methods =
+            self.takes_any_method() || other.takes_any_method() || self.method == other.method;
+        methods && self.path_shape() == other.path_shape()
+    }
+
+    /// The path without the names of parameters.
+    #[must_use]
+    pub fn path_shape(self) -> String {
+        let shape = self.shape();
+        let (_, path) = shape.split_once(' ').unwrap_or_default();
+        path.to_owned()
+    }
+
     /// The route without the names of parameters: equal for routes that match the same requests.
     #[must_use]
     pub fn shape(self) -> String {
@@ -211,5 +228,10 @@ mod tests {
         assert_eq!(shape("GET /users/{id}"), "GET /users/{}");
         assert_eq!(shape("GET /users/{id}"), shape("GET /users/{name}"));
         assert_ne!(shape("GET /users/{id}"), shape("PUT /users/{id}"));
+        let meet = |a, b| Route::parse(a).unwrap().meets(Route::parse(b).unwrap());
+        assert!(meet("/users/{id}", "GET /users/{name}"));
+        assert!(meet("GET /f/{*a}", "GET /f/{*b}"));
+        assert!(!meet("GET /f/{*a}", "GET /f/{a}"));
+        assert!(!meet("GET /users/{id}", "PUT /users/{id}"));
     }
 }
