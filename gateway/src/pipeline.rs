@@ -11,6 +11,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
+use sluice_protocol::http::RequestHead;
 use sluice_protocol::payload::Payload;
 use sluice_protocol::{CallError, ErrorCode, FunctionName, Identity, RequestId, ServiceName};
 
@@ -50,8 +52,28 @@ pub struct Call {
     pub idempotent_only: bool,
     /// The client's `Idempotency-Key`: printable ASCII, checked by the edge.
     pub idempotency_key: Option<String>,
+    /// The request as it came, where a resource is called. Its args are the path's parameters.
+    pub http: Option<Arc<HttpRequest>>,
     /// What else is known of the caller.
     pub caller: Caller,
+}
+
+/// An HTTP request to a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpRequest {
+    /// Method, path, query and fields.
+    pub head: RequestHead,
+    /// The whole body.
+    pub body: Bytes,
+}
+
+impl HttpRequest {
+    /// Whether running it twice does no harm (RFC 9110 §9.2.2).
+    #[must_use]
+    pub fn is_idempotent(&self) -> bool {
+        let idempotent = ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"];
+        idempotent.contains(&self.head.method.as_str())
+    }
 }
 
 /// What is known of a caller beside its identity; limits may count by it. Never sent to workers.

@@ -44,6 +44,8 @@ pub const KIND: &str = "Sluice-Kind";
 pub const SEQ: &str = "Sluice-Seq";
 /// `true` on an item that is the stream's last word: no end follows.
 pub const LAST: &str = "Sluice-Last";
+/// The head of an HTTP message, in calls to resources and their answers: see [`crate::http`].
+pub const HTTP: &str = "Sluice-Http";
 /// The instance that replies.
 pub const INSTANCE: &str = "Sluice-Instance";
 /// Our error code.

@@ -19,6 +19,7 @@ mod rate_limit;
 mod report;
 mod request;
 mod responses;
+pub mod rest;
 mod retry;
 mod stack;
 mod streaming;
@@ -52,6 +53,14 @@ fn runner(file: &str) -> Option<Run> {
         "streaming" => |v| Box::pin(streaming::run(v)),
         "versions" => |v| Box::pin(versions::run(v)),
         "retry_normalize" => |v| Box::pin(retry::run(v)),
+        "conditional" => |v| Box::pin(rest::run("conditional", &v.input, &v.expect)),
+        "conneg_charset" => |v| Box::pin(rest::run("conneg_charset", &v.input, &v.expect)),
+        "conneg_encoding" => |v| Box::pin(rest::run("conneg_encoding", &v.input, &v.expect)),
+        "conneg_language" => |v| Box::pin(rest::run("conneg_language", &v.input, &v.expect)),
+        "conneg_media" => |v| Box::pin(rest::run("conneg_media", &v.input, &v.expect)),
+        "decisions" => |v| Box::pin(rest::run("decisions", &v.input, &v.expect)),
+        "options_allow" => |v| Box::pin(rest::run("options_allow", &v.input, &v.expect)),
+        "pipeline" => |v| Box::pin(rest::run("pipeline", &v.input, &v.expect)),
         _ => return None,
     })
 }

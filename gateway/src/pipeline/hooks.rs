@@ -105,6 +105,7 @@ impl Hooks {
             timeout_ms: None,
             idempotent_only: false,
             idempotency_key: None,
+            http: None,
             caller: Caller::default(),
         };
         let inner = &self.0;

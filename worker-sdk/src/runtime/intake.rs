@@ -190,9 +190,12 @@ fn read_call(
         plain_call(spec, get)?
     };
     Ok(Incoming {
-        args: Payload {
-            encoding: headers.encoding,
-            bytes: message.payload.clone(),
+        args: match get(h::HTTP) {
+            Some(head) => Payload::http(head, &message.payload),
+            None => Payload {
+                encoding: headers.encoding,
+                bytes: message.payload.clone(),
+            },
         },
         headers,
         deadline: limit

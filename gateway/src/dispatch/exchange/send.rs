@@ -1,8 +1,9 @@
 //! How an attempt goes out: to whom, with what, and how much a stream may send.
 
 use async_nats::HeaderMap;
+use bytes::Bytes;
 use sluice_protocol::function::ResponseType;
-use sluice_protocol::headers::{CallHeaders, Credit};
+use sluice_protocol::headers::{self as h, CallHeaders, Credit};
 use sluice_protocol::{CallError, ErrorCode, Frame};
 use tokio::time::Instant;
 
@@ -133,11 +134,16 @@ impl Exchange {
     fn message(&self, target: &Target, reply: String) -> Result<Outgoing, Failure> {
         let function = self.call.function();
         let mut headers = HeaderMap::new();
-        let mut size = self.call.args().bytes.len() + HEADER_ROOM;
+        let (head, body) = self.content()?;
+        let mut size = body.len() + HEADER_ROOM;
         self.headers().encode(|name, value| {
             size += name.len() + value.len() + 4;
             headers.insert(name, value);
         });
+        if let Some(head) = head {
+            size += h::HTTP.len() + head.len() + 4;
+            headers.insert(h::HTTP, head);
+        }
         let limit = self.context.link.broker.max_payload();
         if size > limit {
             return Err(Failure::Unsendable(Box::new(too_large(size, limit))));
@@ -156,8 +162,25 @@ impl Exchange {
             subject,
             reply: Some(reply),
             headers,
-            body: self.call.args().bytes.clone(),
+            body,
         })
+    }
+
+    /// The body of the message: the args, or for a resource the request's body beside its head.
+    fn content(&self) -> Result<(Option<String>, Bytes), Failure> {
+        let args = &self.call.args().bytes;
+        let Some(request) = self.call.http() else {
+            return Ok((None, args.clone()));
+        };
+        let head = request.head.to_value(args).map_err(|reason| {
+            let text = format!("the request cannot be passed on: {reason}; it did not run");
+            let error = CallError::new(ErrorCode::InvalidRequest, text);
+            Failure::Unsendable(Box::new(CallError {
+                status: Some(431),
+                ..error
+            }))
+        })?;
+        Ok((Some(head), request.body.clone()))
     }
 
     fn headers(&self) -> CallHeaders {

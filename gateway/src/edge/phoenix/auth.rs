@@ -225,7 +225,9 @@ fn credential_of_join(params: &Payload) -> Result<Option<Credential>, CallError>
     // Params that are no object show nothing.
     let shown: Shown = match params.encoding {
         Encoding::Json => serde_json::from_slice(&params.bytes).unwrap_or_default(),
-        Encoding::MessagePack => rmp_serde::from_slice(&params.bytes).unwrap_or_default(),
+        Encoding::MessagePack | Encoding::Http => {
+            rmp_serde::from_slice(&params.bytes).unwrap_or_default()
+        }
     };
     let text = |value: serde_json::Value, name: &str| match value {
         serde_json::Value::Null => Ok(None),
@@ -283,7 +285,9 @@ impl SocketAuth for Claims {
         // Params that say something else are no claim, and no mistake.
         let said: Said = match params.encoding {
             Encoding::Json => serde_json::from_slice(&params.bytes).unwrap_or_default(),
-            Encoding::MessagePack => rmp_serde::from_slice(&params.bytes).unwrap_or_default(),
+            Encoding::MessagePack | Encoding::Http => {
+                rmp_serde::from_slice(&params.bytes).unwrap_or_default()
+            }
         };
         let identity = over(said.into(), socket.identity.clone());
         Ok(Arc::new(Session::claimed(identity)))

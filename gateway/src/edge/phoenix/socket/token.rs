@@ -36,7 +36,7 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
         let payload = &frame.payload;
         let renewal: Option<Renewal> = match payload.encoding {
             Encoding::Json => serde_json::from_slice(&payload.bytes).ok(),
-            Encoding::MessagePack => rmp_serde::from_slice(&payload.bytes).ok(),
+            Encoding::MessagePack | Encoding::Http => rmp_serde::from_slice(&payload.bytes).ok(),
         };
         let former = channel.session.read().clone();
         let renewed = match renewal {
