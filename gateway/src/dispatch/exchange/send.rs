@@ -1,8 +1,8 @@
 //! How an attempt goes out: to whom, with what, and how much a stream may send.
 
-use async_nats::HeaderMap;
+use async_nats::{HeaderMap, HeaderName};
 use sluice_protocol::function::ResponseType;
-use sluice_protocol::headers::{CallHeaders, Credit};
+use sluice_protocol::headers::{BorrowedCallHeaders, Credit};
 use sluice_protocol::{CallError, ErrorCode, Frame};
 use tokio::time::Instant;
 
@@ -136,7 +136,7 @@ impl Exchange {
         let mut size = self.call.args().bytes.len() + HEADER_ROOM;
         self.headers().encode(|name, value| {
             size += name.len() + value.len() + 4;
-            headers.insert(name, value);
+            headers.insert(HeaderName::from_static(name), value);
         });
         let limit = self.context.link.broker.max_payload();
         if size > limit {
@@ -160,15 +160,15 @@ impl Exchange {
         })
     }
 
-    fn headers(&self) -> CallHeaders {
+    fn headers(&self) -> BorrowedCallHeaders<'_> {
         let left = self.deadline.saturating_duration_since(Instant::now());
-        CallHeaders {
-            call_id: self.call_id.clone(),
-            request_id: self.call.request_id().to_string(),
-            identity: self.call.identity().clone(),
+        BorrowedCallHeaders {
+            call_id: &self.call_id,
+            request_id: self.call.request_id().as_str(),
+            identity: self.call.identity(),
             deadline_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
             attempt: self.attempts + 1,
-            traceparent: self.call.trace().map(ToOwned::to_owned),
+            traceparent: self.call.trace(),
             credit: self.is_stream().then(|| self.credit()),
             encoding: self.call.encoding(),
         }
