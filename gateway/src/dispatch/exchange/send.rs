@@ -1,9 +1,9 @@
 //! How an attempt goes out: to whom, with what, and how much a stream may send.
 
-use async_nats::HeaderMap;
+use async_nats::{HeaderMap, HeaderName};
 use bytes::Bytes;
 use sluice_protocol::function::ResponseType;
-use sluice_protocol::headers::{self as h, CallHeaders, Credit};
+use sluice_protocol::headers::{self as h, BorrowedCallHeaders, Credit};
 use sluice_protocol::{CallError, ErrorCode, Frame};
 use tokio::time::Instant;
 
@@ -138,11 +138,11 @@ impl Exchange {
         let mut size = body.len() + HEADER_ROOM;
         self.headers().encode(|name, value| {
             size += name.len() + value.len() + 4;
-            headers.insert(name, value);
+            headers.insert(HeaderName::from_static(name), value);
         });
         if let Some(head) = head {
             size += h::HTTP.len() + head.len() + 4;
-            headers.insert(h::HTTP, head);
+            headers.insert(HeaderName::from_static(h::HTTP), head);
         }
         let limit = self.context.link.broker.max_payload();
         if size > limit {
@@ -183,15 +183,15 @@ impl Exchange {
         Ok((Some(head), request.body.clone()))
     }
 
-    fn headers(&self) -> CallHeaders {
+    fn headers(&self) -> BorrowedCallHeaders<'_> {
         let left = self.deadline.saturating_duration_since(Instant::now());
-        CallHeaders {
-            call_id: self.call_id.clone(),
-            request_id: self.call.request_id().to_string(),
-            identity: self.call.identity().clone(),
+        BorrowedCallHeaders {
+            call_id: &self.call_id,
+            request_id: self.call.request_id().as_str(),
+            identity: self.call.identity(),
             deadline_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
             attempt: self.attempts + 1,
-            traceparent: self.call.trace().map(ToOwned::to_owned),
+            traceparent: self.call.trace(),
             credit: self.is_stream().then(|| self.credit()),
             encoding: self.call.encoding(),
         }
