@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sluice_protocol::Subjects;
 use tokio_util::sync::CancellationToken;
 
+use super::descriptors;
 use super::limits;
 use super::shards::{Shards, Shared};
 use crate::admin;
@@ -66,6 +67,7 @@ pub(super) async fn run(config: Config, announce: impl Fn(&str)) -> Result<(), A
     } else {
         "http"
     };
+    descriptors::raise(config.http.max_connections);
     let gateway = Running::start(config).await?;
     announce(&format!("http listening on {scheme}://{}", gateway.http));
     announce(&format!("admin listening on http://{}", gateway.admin));
