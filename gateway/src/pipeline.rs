@@ -61,6 +61,8 @@ pub struct Caller {
     pub address: Option<IpAddr>,
     /// The id (never the secret) of the API key that was used.
     pub api_key: Option<Arc<str>>,
+    /// The limits that this key names.
+    pub limits: Option<Arc<[String]>>,
     /// The claims of the verified token.
     pub claims: Option<Arc<serde_json::Map<String, serde_json::Value>>>,
     /// Where an edge wants to hear what the tightest limit has left.
@@ -183,9 +185,17 @@ impl Pipeline {
         let call = self.check(call).await;
         let call = call.inspect_err(|error| self.refused.note(address, error))?;
         // Takes `Ready` and nothing earlier: a stage that is left out does not compile.
+        let due = call.deadline();
         let dispatcher = self.dispatcher.clone();
         let send = move |call| async move { dispatcher.send(call).await };
-        self.once.run(asked, call, send).await
+        Ok(self.once.run(asked, call, send).await?.due(due))
+    }
+
+    /// Waits for what goes on behind the callers' backs: after hooks, and answers on their way to
+    /// the store of idempotency keys. For a gateway that takes no calls any more.
+    pub async fn settled(&self) {
+        self.hooks.settled().await;
+        self.once.settled().await;
     }
 
     /// The stages between resolve and dispatch, in order.

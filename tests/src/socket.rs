@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpSocket;
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
@@ -35,10 +37,13 @@ pub trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<W: AsyncRead + AsyncWrite + Unpin + Send> Wire for W {}
 
 impl Socket {
-    /// Opens a socket over a connection of the test's own; `url` begins with `ws://` or `wss://`.
-    pub async fn over(wire: impl Wire + 'static, url: &str) -> Result<Self> {
+    /// Opens a socket over a connection of the test's own; the URL begins with `ws://` or `wss://`.
+    pub async fn over(
+        wire: impl Wire + 'static,
+        request: impl IntoClientRequest + Unpin,
+    ) -> Result<Self> {
         let wire: Box<dyn Wire> = Box::new(wire);
-        let (stream, _) = within("handshake", client_async(url, wire))
+        let (stream, _) = within("handshake", client_async(request, wire))
             .await?
             .map_err(|error| Error::because("socket", error))?;
         Ok(Self {
@@ -69,7 +74,25 @@ impl Socket {
         Self::open(address, &format!("2.0.0&user_id={user}"), None).await
     }
 
+    /// Opens a socket with more in its query (`&token=…`) and with these sub-protocols.
+    pub async fn connect_with(
+        address: SocketAddr,
+        query: &str,
+        protocols: Option<&str>,
+    ) -> Result<Self> {
+        Self::open_with(address, &format!("2.0.0{query}"), None, protocols).await
+    }
+
     async fn open(address: SocketAddr, vsn: &str, buffer: Option<u32>) -> Result<Self> {
+        Self::open_with(address, vsn, buffer, None).await
+    }
+
+    async fn open_with(
+        address: SocketAddr,
+        vsn: &str,
+        buffer: Option<u32>,
+        protocols: Option<&str>,
+    ) -> Result<Self> {
         let failed = |error: &dyn std::fmt::Display| Error::because("socket", error);
         let socket = if address.is_ipv4() {
             TcpSocket::new_v4()
@@ -84,7 +107,14 @@ impl Socket {
         let tcp = tcp.map_err(|e| failed(&e))?;
         tcp.set_nodelay(true).map_err(|e| failed(&e))?;
         let url = format!("ws://{address}/socket/websocket?vsn={vsn}");
-        Self::over(tcp, &url).await
+        let mut request = url.into_client_request().map_err(|e| failed(&e))?;
+        if let Some(protocols) = protocols {
+            let value = HeaderValue::from_str(protocols).map_err(|e| failed(&e))?;
+            request
+                .headers_mut()
+                .insert("sec-websocket-protocol", value);
+        }
+        Self::over(tcp, request).await
     }
 
     /// Opens a socket and joins [`TOPIC`].

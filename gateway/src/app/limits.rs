@@ -33,6 +33,7 @@ pub(super) fn start(
     registry: &Arc<Registry>,
     client: async_nats::Client,
     subjects: &Arc<Subjects>,
+    refused: &Arc<Refused>,
     stop: &CancellationToken,
 ) -> Result<Limits, OpenError> {
     let (limits, options) = (&config.limit, &config.limits);
@@ -52,6 +53,6 @@ pub(super) fn start(
     tokio::spawn(async move { follower.follow(Some(client), &subjects, stop).await });
     Ok(Limits {
         limiter,
-        refused: Arc::new(Refused::new(options.refused_per_minute)),
+        refused: refused.clone(),
     })
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sluice_protocol::Subjects;
 use tokio_util::sync::CancellationToken;
@@ -131,8 +132,11 @@ impl Running {
         let (registry, client) = start_registry(&config, &subjects, &health, &background).await?;
         let identifier = Arc::new(Identifier::new(&config));
         identifier.start(&background);
-        follow_revocations(&identifier, &config, &client, &subjects, &background)?;
-        let limits = limits::start(&config, &registry, client, &subjects, &background)?;
+        follow_revocations(&identifier, &config, &client, &subjects, &background).await?;
+        let limits = {
+            let refused = identifier.refused();
+            limits::start(&config, &registry, client, &subjects, refused, &background)?
+        };
         let listen = |what, address| {
             move |reason| AppError::Listen {
                 what,
@@ -197,7 +201,8 @@ impl Running {
     }
 }
 
-fn follow_revocations(
+/// Returns when the revocations of before are known, or Redis has had its time.
+async fn follow_revocations(
     identifier: &Arc<Identifier>,
     config: &Config,
     client: &async_nats::Client,
@@ -210,10 +215,17 @@ fn follow_revocations(
         .transpose()?;
     let (identifier, client) = (identifier.clone(), client.clone());
     let (subjects, stop) = (subjects.clone(), stop.clone());
+    let (first, looked) = tokio::sync::oneshot::channel::<()>();
     tokio::spawn(async move {
-        let follow = identifier.follow_revocations(client, redis, &subjects, stop);
+        let follow = identifier.follow_revocations(client, redis, &subjects, stop, first);
         follow.await;
     });
+    if enabled {
+        let most = config.redis.timeout + Duration::from_secs(1);
+        if tokio::time::timeout(most, looked).await.is_err() {
+            tracing::warn!("revocations of before this start are not known until Redis answers");
+        }
+    }
     Ok(())
 }
 

@@ -7,6 +7,7 @@ mod breaker;
 mod bulkhead;
 mod callbacks;
 mod hooks;
+mod lost;
 #[expect(clippy::print_stderr, reason = "its log is what the tests wait for")]
 mod worker;
 

@@ -1,5 +1,6 @@
 //! A request that calls a function: read, run, answered by the kind of its reply.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -146,8 +147,23 @@ impl<S: CallService> Edge<S> {
 
     /// Whoever's credential the request carries.
     async fn session(&self, asked: &Asked<'_>) -> Result<Arc<Session>, CallError> {
-        let credential = credential::from_headers(&asked.head.headers)?;
-        self.parts().identifier.identify(credential.as_ref()).await
+        let identifier = &self.parts().identifier;
+        let address = self.address(asked);
+        let session = async {
+            // Whoever guesses credentials costs no more than this look.
+            identifier.refused().check(address)?;
+            let credential = credential::from_headers(&asked.head.headers)?;
+            identifier.identify(credential.as_ref()).await
+        };
+        let session = session.await;
+        session.inspect_err(|error| identifier.refused().note(address, error))
+    }
+
+    /// Where the client is, as far as that is known.
+    fn address(&self, asked: &Asked<'_>) -> Option<IpAddr> {
+        let peer = asked.head.extensions.get::<Peer>()?;
+        let identifier = &self.parts().identifier;
+        Some(identifier.address(peer.0, &asked.head.headers))
     }
 
     /// For whom the request acts, and what else is known of its sender.
@@ -173,9 +189,9 @@ impl<S: CallService> Edge<S> {
             (claim, true) => identity::from_claim(true, claim.unwrap_or_default(), headers)?,
             (claim, false) => claim.unwrap_or_default(),
         };
-        let identity = identifier.acting(session, claim)?;
-        let peer = asked.head.extensions.get::<Peer>();
-        let address = peer.map(|peer| identifier.address(peer.0, headers));
+        let address = self.address(asked);
+        let identity = identifier.acting(session, claim);
+        let identity = identity.inspect_err(|error| identifier.refused().note(address, error))?;
         Ok((identity, session.caller_at(address)))
     }
 

@@ -104,13 +104,16 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
         request: Request,
     ) -> Result<Call, CallError> {
         let session = channel.session.read();
+        let auth = &self.shared.auth;
+        let identity = auth.call(&session, request.claim);
+        let identity = identity.inspect_err(|error| auth.note(self.address, error))?;
         Ok(Call {
             request_id,
             service: request.service,
             request_type: request.request_type,
             version: request.version,
             args: request.args,
-            identity: self.shared.auth.call(&session, request.claim)?,
+            identity,
             trace: request.trace,
             timeout_ms: request.timeout_ms,
             idempotent_only: false,

@@ -41,8 +41,12 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
         let former = channel.session.read().clone();
         let renewed = match renewal {
             Some(Renewal { token }) => {
-                let renewed = self.shared.auth.renew(&former, &token);
-                renewed.map_err(|refusal| refusal.0)
+                let auth = &self.shared.auth;
+                let renewed = auth.admits(self.address);
+                renewed
+                    .and_then(|()| auth.renew(&former, &token))
+                    .inspect_err(|error| auth.note(self.address, error))
+                    .map_err(|error| error.message)
             }
             None => Err("the payload is not {\"token\": \"…\"}".to_owned()),
         };
