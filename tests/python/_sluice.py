@@ -114,8 +114,8 @@ def nats_server(program, config="", port=None):
 
 
 @contextlib.contextmanager
-def serve(nats, config=""):
-    """Yields the URL of a `sluice serve` for this broker, with these lines of configuration more."""
+def serve_process(nats, config=""):
+    """Yields (url, process) of a `sluice serve` for this broker, with these lines of configuration more."""
     head = f"""
 [nats]
 url = "{nats}"
@@ -124,13 +124,20 @@ trust_client_identity = true
 [admin]
 listen = "127.0.0.1:0"
 """
-    tail = config if "[registry]" in config else config + "\n[registry]\nopen = true\n"
+    tail = config if "[registry]" in config else "\n[registry]\nopen = true\n" + config
     tail = tail if "[http]" in config else tail + '\n[http]\nlisten = "127.0.0.1:0"\n'
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
         file.write(head + tail)
         file.flush()
         with Process([BIN / "sluice", "serve", "--config", file.name]) as it:
-            yield it.line("http listening on ").split()[3].rstrip("/")
+            yield it.line("http listening on ").split()[3].rstrip("/"), it
+
+
+@contextlib.contextmanager
+def serve(nats, config=""):
+    """As `serve_process`; yields the URL alone."""
+    with serve_process(nats, config) as (url, _):
+        yield url
 
 
 def python_worker(nats, *options, env=None):

@@ -7,6 +7,7 @@ use std::time::Duration;
 use sluice_protocol::Subjects;
 use tokio_util::sync::CancellationToken;
 
+use super::descriptors;
 use super::limits;
 use super::shards::{Shards, Shared};
 use crate::admin;
@@ -67,6 +68,7 @@ pub(super) async fn run(config: Config, announce: impl Fn(&str)) -> Result<(), A
     } else {
         "http"
     };
+    descriptors::raise(config.http.max_connections);
     let gateway = Running::start(config).await?;
     announce(&format!("http listening on {scheme}://{}", gateway.http));
     announce(&format!("admin listening on http://{}", gateway.admin));
