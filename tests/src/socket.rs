@@ -10,7 +10,8 @@ use std::net::SocketAddr;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpSocket;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
@@ -26,11 +27,43 @@ pub const EVENT: &str = "phoenix_gen_api";
 
 /// One connection to a gateway's socket edge.
 pub struct Socket {
-    stream: WebSocketStream<TcpStream>,
+    stream: WebSocketStream<Box<dyn Wire>>,
     last_ref: u64,
 }
 
+/// What a socket runs over: TCP, or TLS.
+pub trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<W: AsyncRead + AsyncWrite + Unpin + Send> Wire for W {}
+
 impl Socket {
+    /// Opens a socket over a connection of the test's own; `url` begins with `ws://` or `wss://`.
+    pub async fn over(wire: impl Wire + 'static, url: &str) -> Result<Self> {
+        Self::over_with(wire, url, None).await
+    }
+
+    async fn over_with(
+        wire: impl Wire + 'static,
+        url: &str,
+        protocols: Option<&str>,
+    ) -> Result<Self> {
+        let failed = |error: &dyn std::fmt::Display| Error::because("socket", error);
+        let wire: Box<dyn Wire> = Box::new(wire);
+        let mut request = url.into_client_request().map_err(|e| failed(&e))?;
+        if let Some(protocols) = protocols {
+            let value = HeaderValue::from_str(protocols).map_err(|e| failed(&e))?;
+            let headers = request.headers_mut();
+            headers.insert("sec-websocket-protocol", value);
+        }
+        let (stream, _) = within("handshake", client_async(request, wire))
+            .await?
+            .map_err(|e| failed(&e))?;
+        Ok(Self {
+            stream,
+            last_ref: 0,
+        })
+    }
+
     /// Opens a socket; nothing is joined yet.
     pub async fn connect(address: SocketAddr) -> Result<Self> {
         Self::open(address, "2.0.0", None).await
@@ -86,20 +119,7 @@ impl Socket {
         let tcp = tcp.map_err(|e| failed(&e))?;
         tcp.set_nodelay(true).map_err(|e| failed(&e))?;
         let url = format!("ws://{address}/socket/websocket?vsn={vsn}");
-        let mut request = url.into_client_request().map_err(|e| failed(&e))?;
-        if let Some(protocols) = protocols {
-            let value = HeaderValue::from_str(protocols).map_err(|e| failed(&e))?;
-            request
-                .headers_mut()
-                .insert("sec-websocket-protocol", value);
-        }
-        let (stream, _) = within("handshake", client_async(request, tcp))
-            .await?
-            .map_err(|e| failed(&e))?;
-        Ok(Self {
-            stream,
-            last_ref: 0,
-        })
+        Self::over_with(tcp, &url, protocols).await
     }
 
     /// Opens a socket and joins [`TOPIC`].
