@@ -10,26 +10,26 @@ use serde_json::{Value, json};
 use crate::claims;
 
 /// A key pair.
-pub struct Pair {
-    pub kid: &'static str,
+pub(crate) struct Pair {
+    pub(crate) kid: &'static str,
     /// The public key in PEM.
-    pub public: String,
+    pub(crate) public: String,
     /// The public key in a set.
-    pub jwk: Value,
-    pub algorithms: Vec<Algorithm>,
+    pub(crate) jwk: Value,
+    pub(crate) algorithms: Vec<Algorithm>,
     signing: EncodingKey,
 }
 
 impl Pair {
     /// A token of `user`, signed by this key; the header names it, or does not.
-    pub fn token(&self, algorithm: Algorithm, user: &str, named: bool) -> String {
+    pub(crate) fn token(&self, algorithm: Algorithm, user: &str, named: bool) -> String {
         let mut header = Header::new(algorithm);
         header.kid = named.then(|| self.kid.to_owned());
         encode(&header, &claims(user, 600), &self.signing).unwrap()
     }
 
     /// EC P-256 or P-384.
-    pub fn elliptic(kid: &'static str, algorithm: Algorithm) -> Self {
+    pub(crate) fn elliptic(kid: &'static str, algorithm: Algorithm) -> Self {
         let (curve, kind) = match algorithm {
             Algorithm::ES256 => ("P-256", &rcgen::PKCS_ECDSA_P256_SHA256),
             _ => ("P-384", &rcgen::PKCS_ECDSA_P384_SHA384),
@@ -50,7 +50,7 @@ impl Pair {
     }
 
     /// Ed25519.
-    pub fn edwards(kid: &'static str) -> Self {
+    pub(crate) fn edwards(kid: &'static str) -> Self {
         let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
         Self {
             kid,
@@ -65,7 +65,7 @@ impl Pair {
     }
 
     /// RSA, 2048 bits, by the command `openssl`.
-    pub fn rsa(kid: &'static str) -> Self {
+    pub(crate) fn rsa(kid: &'static str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let private = folder.path().join("private.pem");
         let openssl = |args: &[&str]| {
@@ -96,7 +96,7 @@ fn encoded(bytes: &[u8]) -> String {
 }
 
 /// A key set.
-pub fn set(pairs: &[&Pair]) -> String {
+pub(crate) fn set(pairs: &[&Pair]) -> String {
     let keys: Vec<&Value> = pairs.iter().map(|pair| &pair.jwk).collect();
     json!({ "keys": keys }).to_string()
 }
