@@ -37,27 +37,15 @@ pub trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<W: AsyncRead + AsyncWrite + Unpin + Send> Wire for W {}
 
 impl Socket {
-    /// Opens a socket over a connection of the test's own; `url` begins with `ws://` or `wss://`.
-    pub async fn over(wire: impl Wire + 'static, url: &str) -> Result<Self> {
-        Self::over_with(wire, url, None).await
-    }
-
-    async fn over_with(
+    /// Opens a socket over a connection of the test's own; the URL begins with `ws://` or `wss://`.
+    pub async fn over(
         wire: impl Wire + 'static,
-        url: &str,
-        protocols: Option<&str>,
+        request: impl IntoClientRequest + Unpin,
     ) -> Result<Self> {
-        let failed = |error: &dyn std::fmt::Display| Error::because("socket", error);
         let wire: Box<dyn Wire> = Box::new(wire);
-        let mut request = url.into_client_request().map_err(|e| failed(&e))?;
-        if let Some(protocols) = protocols {
-            let value = HeaderValue::from_str(protocols).map_err(|e| failed(&e))?;
-            let headers = request.headers_mut();
-            headers.insert("sec-websocket-protocol", value);
-        }
         let (stream, _) = within("handshake", client_async(request, wire))
             .await?
-            .map_err(|e| failed(&e))?;
+            .map_err(|error| Error::because("socket", error))?;
         Ok(Self {
             stream,
             last_ref: 0,
@@ -119,7 +107,14 @@ impl Socket {
         let tcp = tcp.map_err(|e| failed(&e))?;
         tcp.set_nodelay(true).map_err(|e| failed(&e))?;
         let url = format!("ws://{address}/socket/websocket?vsn={vsn}");
-        Self::over_with(tcp, &url, protocols).await
+        let mut request = url.into_client_request().map_err(|e| failed(&e))?;
+        if let Some(protocols) = protocols {
+            let value = HeaderValue::from_str(protocols).map_err(|e| failed(&e))?;
+            request
+                .headers_mut()
+                .insert("sec-websocket-protocol", value);
+        }
+        Self::over(tcp, request).await
     }
 
     /// Opens a socket and joins [`TOPIC`].

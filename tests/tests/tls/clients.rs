@@ -76,7 +76,7 @@ async fn calls_and_sockets_with_client_certificates() {
     super::is_served(&gateway).await;
     let wire = connect(gateway.address(), &it.certificates, Some("client")).await;
     let url = format!("wss://{}/socket/websocket?vsn=2.0.0", gateway.address());
-    let mut socket = Socket::over(wire.unwrap(), &url).await.unwrap();
+    let mut socket = Socket::over(wire.unwrap(), url.as_str()).await.unwrap();
     socket.join().await.unwrap();
     let answer = socket.call("add", json!({"a": 1, "b": 2})).await.unwrap();
     assert_eq!(answer["result"], json!({"sum": 3}));

@@ -73,7 +73,7 @@ async fn a_socket_over_wss() {
     let address = it.gateway.address();
     let wire = connect(address, &it.certificates, None).await.unwrap();
     let url = format!("wss://{address}/socket/websocket?vsn=2.0.0");
-    let mut socket = Socket::over(wire, &url).await.unwrap();
+    let mut socket = Socket::over(wire, url.as_str()).await.unwrap();
     socket.join().await.unwrap();
     let answer = socket.call("add", json!({"a": 1, "b": 2})).await.unwrap();
     assert_eq!(answer["result"], json!({"sum": 3}));
