@@ -48,6 +48,7 @@ use self::token::TokenError;
 use crate::config::{Config, IdentityOptions, JwtOptions};
 use crate::limiter::Refused;
 use crate::pipeline::Caller;
+use crate::supervise::supervise;
 
 /// Later than this no token expires, whatever it says: ten years.
 const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -156,8 +157,10 @@ impl Identifier {
             return;
         };
         let this = self.clone();
-        let run = fetcher.run(move |set| this.replace_keys(set));
-        tokio::spawn(stop.clone().run_until_cancelled_owned(run));
+        tokio::spawn(supervise("keys of tokens", stop.clone(), move || {
+            let this = this.clone();
+            fetcher.clone().run(move |set| this.replace_keys(set))
+        }));
     }
 
     fn replace_keys(&self, fetched: KeySet) {

@@ -1,9 +1,11 @@
 //! A whole gateway: registry, shards, admin port, shutdown in order.
 
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use sluice_protocol::Subjects;
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +25,7 @@ use crate::redis_link::{OpenError, RedisLink};
 use crate::registry::fixed::InvalidFixed;
 use crate::registry::{Registry, Settings};
 use crate::stores::StoreMaker;
+use crate::supervise::supervise;
 
 /// The gateway cannot start, or ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -215,14 +218,19 @@ async fn follow_revocations(
         .transpose()?;
     let (identifier, client) = (identifier.clone(), client.clone());
     let (subjects, stop) = (subjects.clone(), stop.clone());
-    let (first, looked) = tokio::sync::oneshot::channel::<()>();
-    tokio::spawn(async move {
-        let follow = identifier.follow_revocations(client, redis, &subjects, stop, first);
-        follow.await;
-    });
+    let known = CancellationToken::new();
+    let told = known.clone();
+    tokio::spawn(supervise("revocations", stop.clone(), move || {
+        let (identifier, client, redis) = (identifier.clone(), client.clone(), redis.clone());
+        let (subjects, stop, told) = (subjects.clone(), stop.clone(), told.clone());
+        async move {
+            let follow = identifier.follow_revocations(client, redis, &subjects, stop, &told);
+            follow.await;
+        }
+    }));
     if enabled {
         let most = config.redis.timeout + Duration::from_secs(1);
-        if tokio::time::timeout(most, looked).await.is_err() {
+        if tokio::time::timeout(most, known.cancelled()).await.is_err() {
             tracing::warn!("revocations of before this start are not known until Redis answers");
         }
     }
@@ -246,11 +254,18 @@ async fn start_registry(
     let client = connection.client.clone();
     let (health, stop) = (health.clone(), stop.clone());
     tokio::spawn(async move {
-        let followed = follower
-            .run(connection.client, connection.state, health, stop)
-            .await;
-        if let Err(error) = followed {
-            tracing::error!(%error, "the registry has ended: new workers are not seen any more");
+        let run = follower.run(connection.client, connection.state, health.clone(), stop);
+        // Its table is lost with it, so that it cannot begin anew: another process can.
+        match AssertUnwindSafe(run).catch_unwind().await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the registry has ended: new workers are not seen any more");
+                health.set_failed();
+            }
+            Err(_) => {
+                tracing::error!("the registry panicked: new workers are not seen any more");
+                health.set_failed();
+            }
         }
     });
     Ok((registry, client))

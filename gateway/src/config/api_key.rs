@@ -5,7 +5,7 @@ use toml::de::{DeTable, DeValue};
 use super::kind::Raw;
 use super::limit;
 use super::mistake::Mistake;
-use super::reader::Reader;
+use super::reader::{File, Reader};
 use super::source::entry;
 use crate::limiter::Limit;
 
@@ -44,13 +44,7 @@ pub(super) fn read(reader: &mut Reader<'_>, limits: &[Limit]) -> Vec<ApiKey> {
         reader.mistakes.push(Mistake::new(origin, KEY, message));
         return Vec::new();
     };
-    // Of limits that are wrong themselves it cannot be said whether they are there.
-    let of_limits = format!("{}.", limit::KEY);
-    let known = !reader
-        .mistakes
-        .iter()
-        .any(|m| m.option.starts_with(&of_limits) || m.option == limit::KEY);
-    let mut applies_to_all = Vec::new();
+    let mut named = Vec::new();
     let mut keys: Vec<ApiKey> = Vec::new();
     for item in items.iter() {
         let offset = item.span().start;
@@ -74,29 +68,46 @@ pub(super) fn read(reader: &mut Reader<'_>, limits: &[Limit]) -> Vec<ApiKey> {
             fault(offset, "id", format!("{:?} stands here twice", key.id));
         }
         let at = entry(table, "limits").map_or(offset, |(at, _)| at);
-        for name in &key.limits {
-            match limits.iter().find(|limit| *limit.name == **name) {
-                Some(limit) if !limit.named_only => applies_to_all.push((at, name.clone())),
-                Some(_) => {}
-                None if known => fault(at, "limits", unknown(name, limits)),
-                None => {}
-            }
-        }
+        named.extend(key.limits.iter().map(|name| (at, name.clone())));
         if keys.iter().any(|k| k.hash == key.hash) {
             fault(offset, "hash", "another key has the same hash".to_owned());
         }
         keys.push(key);
     }
-    for (at, name) in applies_to_all {
-        let message = format!(
-            "the limit {name:?} applies to all callers anyway; with named_only = true it would to \
-             the keys that name it alone"
-        );
-        let origin = file.text.origin(at);
-        let option = format!("{KEY}.limits");
-        reader.warnings.push(Mistake::new(origin, option, message));
-    }
+    check_names(reader, file, &named, limits);
     keys
+}
+
+/// Each limit that a key names must be there; one that applies to everybody need not be named.
+fn check_names(
+    reader: &mut Reader<'_>,
+    file: File<'_>,
+    named: &[(usize, String)],
+    limits: &[Limit],
+) {
+    // Of limits that are wrong themselves it cannot be said whether they are there.
+    let of_limits = format!("{}.", limit::KEY);
+    let is_of_limit = |m: &Mistake| m.option.starts_with(&of_limits) || m.option == limit::KEY;
+    let all_known = !reader.mistakes.iter().any(is_of_limit);
+    for (at, name) in named {
+        let origin = file.text.origin(*at);
+        let option = format!("{KEY}.limits");
+        match limits.iter().find(|limit| *limit.name == **name) {
+            Some(limit) if limit.named_only => {}
+            Some(_) => {
+                let message = format!(
+                    "the limit {name:?} applies to all callers anyway; with named_only = true it \
+                     would to the keys that name it alone"
+                );
+                reader.warnings.push(Mistake::new(origin, option, message));
+            }
+            None if all_known => {
+                let message = unknown(name, limits);
+                reader.mistakes.push(Mistake::new(origin, option, message));
+            }
+            None => {}
+        }
+    }
 }
 
 fn unknown(name: &str, limits: &[Limit]) -> String {

@@ -214,7 +214,7 @@ impl<S: CallService> Edge<S> {
             (&Method::DELETE, Route::Function(name)) if name.as_result().is_some() => {
                 self.cancel(asked, name.request_type).await
             }
-            (&Method::GET | &Method::HEAD, Route::Live) => Ok(health::live()),
+            (&Method::GET | &Method::HEAD, Route::Live) => Ok(health::live(&self.parts.health)),
             (&Method::GET | &Method::HEAD, Route::Ready) => Ok(health::ready(&self.parts.health)),
             (&Method::OPTIONS, route) => Ok(allow(response::empty(StatusCode::NO_CONTENT), route)),
             (method, route) => {

@@ -60,15 +60,15 @@ async fn connected(available: &mut Option<watch::Receiver<bool>>) {
 
 impl Identifier {
     /// Follows revocations that are made on other gateways, and tells them of this one's, until
-    /// `stop`. Without Redis a gateway that starts later does not know of earlier ones. `first`
-    /// is dropped as soon as the list in Redis has been read, or there is no Redis.
+    /// `stop`. Without Redis a gateway that starts later does not know of earlier ones. `known`
+    /// is triggered when the list in Redis has been read, or there is no Redis.
     pub async fn follow_revocations(
         &self,
         client: async_nats::Client,
         redis: Option<RedisLink>,
         subjects: &Subjects,
         stop: CancellationToken,
-        first: impl Send,
+        known: &CancellationToken,
     ) {
         let mut events = match client.subscribe(subjects.event()).await {
             Ok(events) => events.boxed(),
@@ -82,7 +82,6 @@ impl Identifier {
             store: RevokedStore::new(link),
             read_at: None,
         });
-        let mut first = Some(first);
         let mut polls = interval(POLL);
         polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -105,7 +104,7 @@ impl Identifier {
                 }
                 None => drop(self.revocations.take_to_tell()),
             }
-            first.take();
+            known.cancel();
         }
     }
 

@@ -264,6 +264,27 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_of_named_keys_concerns_those_that_name_it() {
+        let json = json!({
+            "name": "gold", "key": "api_key", "max_requests": 1, "window_ms": 1,
+            "named_only": true,
+        });
+        let limit = Limit::from_json(&json).unwrap();
+        let caller = |names: &[&str]| Caller {
+            limits: Some(names.iter().map(|name| (*name).to_owned()).collect()),
+            ..Caller::default()
+        };
+        assert!(limit.concerns(&caller(&["silver", "gold"])));
+        assert!(!limit.concerns(&caller(&["silver"])));
+        assert!(!limit.concerns(&Caller::default()));
+        let for_all = Limit {
+            named_only: false,
+            ..limit
+        };
+        assert!(for_all.concerns(&Caller::default()));
+    }
+
+    #[test]
     fn all_faults_at_once() {
         let bad = json!({
             "name": "a b", "function": "f", "key": "nobody", "max_requests": -1,

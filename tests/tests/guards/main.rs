@@ -8,6 +8,7 @@ mod bulkhead;
 mod callbacks;
 mod hooks;
 mod lost;
+mod promises;
 #[expect(clippy::print_stderr, reason = "its log is what the tests wait for")]
 mod worker;
 
