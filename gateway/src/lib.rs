@@ -32,3 +32,4 @@ pub mod results;
 pub mod shard;
 pub mod sticky;
 pub mod stores;
+pub mod telemetry;

@@ -10,6 +10,8 @@ use sluice_protocol::response::Answer;
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::telemetry::CallRecord;
+
 /// The first thing to tell the client.
 #[derive(Debug)]
 pub enum Reply {
@@ -33,6 +35,7 @@ pub struct Answers {
     ended: bool,
     guard: Option<Box<dyn Guard>>,
     over: Over,
+    record: Option<Box<CallRecord>>,
 }
 
 type Listener = Box<dyn FnOnce(Option<&Answer>) + Send + Sync>;
@@ -111,7 +114,14 @@ impl Answers {
             ended: false,
             guard: None,
             over: Over::default(),
+            record: None,
         }
+    }
+
+    /// The same answers, each noted in the record of their call.
+    pub(crate) fn recorded(mut self, record: CallRecord) -> Self {
+        self.record = Some(Box::new(record));
+        self
     }
 
     /// The next answer; `None` after the final one. Cancel-safe.
@@ -133,6 +143,9 @@ impl Answers {
             )
         });
         self.ended = answer.is_final();
+        if let Some(record) = &mut self.record {
+            record.answer(&answer);
+        }
         if self.ended {
             // Nothing is left to cancel.
             self.cancel.take().map(DropGuard::disarm);

@@ -8,6 +8,7 @@ use sluice_protocol::{CallError, FunctionSpec};
 use crate::pipeline::Call;
 use crate::reply::Reply;
 use crate::shard::Shard;
+use crate::telemetry::Recorder;
 
 /// Answers calls: a shard's pipeline, or a script in tests.
 pub trait CallService: Send + Sync + 'static {
@@ -23,6 +24,11 @@ pub trait CallService: Send + Sync + 'static {
         version: Option<&str>,
     ) -> Option<Arc<FunctionSpec>>;
 
+    /// What the edge counts with, if anything.
+    fn recorder(&self) -> Option<&Recorder> {
+        None
+    }
+
     /// Whether calls may be limited, so that answers tell what is left.
     fn has_limits(&self) -> bool {
         false
@@ -30,6 +36,10 @@ pub trait CallService: Send + Sync + 'static {
 }
 
 impl CallService for Shard {
+    fn recorder(&self) -> Option<&Recorder> {
+        Some(&self.recorder)
+    }
+
     fn has_limits(&self) -> bool {
         self.pipeline.has_limits()
     }

@@ -7,6 +7,7 @@ mod hear;
 mod tests;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sluice_protocol::registry::Message;
@@ -25,6 +26,7 @@ use super::refused::{Refused, RefusedFilter, RefusedList, Source};
 use super::snapshot::Snapshot;
 use super::status::{self, Status};
 use crate::config::RegistryOptions;
+use crate::telemetry::meters::Meters;
 
 /// Senders that may not register are kept apart, and few: they must not push refused configs out.
 const TURNED_AWAY: usize = 100;
@@ -68,6 +70,7 @@ pub(super) struct Table {
     touched: bool,
     held_back: usize,
     purged: Instant,
+    meters: Arc<Meters>,
 }
 
 impl Table {
@@ -95,9 +98,15 @@ impl Table {
             touched: false,
             held_back: 0,
             purged: now,
+            meters: Arc::default(),
             admission: Admission::new(subjects, options, limits),
             fixed,
         }
+    }
+
+    /// What it counts.
+    pub(super) fn meters(&self) -> &Arc<Meters> {
+        &self.meters
     }
 
     /// A message came on an announce subject.

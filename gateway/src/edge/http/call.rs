@@ -1,6 +1,7 @@
 //! A request that calls a function: read, run, answered by the kind of its reply.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use http::header::HeaderName;
@@ -221,6 +222,7 @@ impl<S: CallService> Edge<S> {
     ) -> Result<Response<Body>, CallError> {
         self.check_formats(asked, &call)?;
         let owner = call.identity.user_id.clone();
+        asked.called.store(true, Ordering::Relaxed);
         match self.calls.call(call).await? {
             Reply::Result(payload) => Ok(single(asked, StatusCode::OK, &Answer::Result(payload))),
             Reply::Accepted => Ok(single(asked, StatusCode::ACCEPTED, &Answer::AsyncAck)),
