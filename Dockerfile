@@ -10,6 +10,7 @@ WORKDIR /src
 ENV CARGO_TERM_COLOR=never
 COPY Cargo.toml Cargo.lock rust-toolchain.toml ./
 COPY protocol/Cargo.toml protocol/
+COPY telemetry/Cargo.toml telemetry/
 COPY broker/Cargo.toml broker/
 COPY gateway/Cargo.toml gateway/
 COPY worker-sdk/Cargo.toml worker-sdk/
@@ -18,11 +19,11 @@ COPY tests/Cargo.toml tests/
 COPY bench/Cargo.toml bench/
 # Empty sources stand in for ours: what is built here are the dependencies.
 RUN set -e; \
-    for crate in protocol broker gateway worker-sdk examples/demo tests bench; do \
+    for crate in protocol telemetry broker gateway worker-sdk examples/demo tests bench; do \
         mkdir -p $crate/src; : > $crate/src/lib.rs; echo 'fn main() {}' > $crate/src/main.rs; \
     done; \
     cargo build --release --locked -p sluice-gateway -p sluice-demo; \
-    rm -rf protocol broker gateway worker-sdk examples tests bench
+    rm -rf protocol telemetry broker gateway worker-sdk examples tests bench
 
 # --- our own code ---
 COPY . .

@@ -9,6 +9,7 @@ pub mod listing;
 mod revocations;
 mod routes;
 mod services;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +30,7 @@ use crate::health::Health;
 use crate::identity::Identifier;
 use crate::limiter::Limiter;
 use crate::registry::Registry;
+use crate::telemetry::Telemetry;
 
 /// What the routes look at and change.
 #[derive(Clone)]
@@ -43,6 +45,8 @@ pub struct Parts {
     pub limiter: Arc<Limiter>,
     /// Who is let in.
     pub identifier: Arc<Identifier>,
+    /// What there is to count.
+    pub telemetry: Arc<Telemetry>,
 }
 
 /// What a handler works with.
@@ -60,7 +64,13 @@ pub fn router(parts: Parts) -> Router {
     let mut router = Router::new()
         .route("/health/live", get(live))
         .route("/health/ready", get(ready));
-    for route in routes::all() {
+    let mut routes = routes::all();
+    if options.metrics_open {
+        router = router.route("/metrics", get(telemetry::metrics));
+    } else {
+        routes.push(routes::metrics());
+    }
+    for route in routes {
         let state = Guard {
             access: access.clone(),
             audit: audit.clone(),

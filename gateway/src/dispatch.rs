@@ -45,6 +45,7 @@ use crate::pipeline::Ready;
 use crate::registry::Registry;
 use crate::reply::{Answers, Reply};
 use crate::sticky::StickyStore;
+use crate::telemetry::Recorder;
 
 /// Answers of a stream that wait between its driver and the edge: small, because what the edge
 /// has not taken is what credit holds back.
@@ -82,13 +83,14 @@ pub struct Link {
 }
 
 /// What one shard's dispatcher works with.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Context {
     pub(crate) link: Link,
     pub(crate) registry: Arc<Registry>,
     pub(crate) sticky: Arc<dyn StickyStore>,
     pub(crate) options: DispatchOptions,
     pub(crate) breaker: BreakerOptions,
+    pub(crate) recorder: Arc<Recorder>,
 }
 
 /// Dispatches calls that passed the pipeline. One for each shard.
@@ -114,8 +116,25 @@ impl Dispatcher {
                 sticky,
                 options,
                 breaker,
+                recorder: Arc::default(),
             }),
         }
+    }
+
+    /// Counting with this recorder.
+    #[must_use]
+    pub fn recorded_by(self, recorder: Arc<Recorder>) -> Self {
+        let context = (*self.context).clone();
+        Self {
+            context: Arc::new(Context {
+                recorder,
+                ..context
+            }),
+        }
+    }
+
+    pub(crate) fn recorder(&self) -> &Arc<Recorder> {
+        &self.context.recorder
     }
 
     /// Sends a call; returns when there is something to tell the client. What follows after

@@ -33,3 +33,4 @@ pub mod shard;
 pub mod sticky;
 pub mod stores;
 mod supervise;
+pub mod telemetry;

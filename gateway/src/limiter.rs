@@ -157,6 +157,22 @@ impl Limiter {
         }
     }
 
+    /// Of each limit: its name, how many calls it refused, how many it would have refused if it
+    /// were not in shadow.
+    #[must_use]
+    pub fn refusals(&self) -> Vec<(String, u64, u64)> {
+        let rules = self.rules.load();
+        let of = |rule: &Arc<Rule>| {
+            let counts = &rule.counts;
+            (
+                rule.limit.name.to_string(),
+                counts.refused.load(Ordering::Relaxed),
+                counts.shadow.load(Ordering::Relaxed),
+            )
+        };
+        rules.list().iter().map(of).collect()
+    }
+
     /// Whether there is any limit at all.
     #[must_use]
     pub fn has_rules(&self) -> bool {

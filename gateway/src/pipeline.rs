@@ -28,6 +28,8 @@ use crate::idempotency::memory::MemoryOnce;
 use crate::limiter::{Limiter, Quota, Refused};
 use crate::registry::Registry;
 use crate::reply::Reply;
+use crate::telemetry::names::Series;
+use crate::telemetry::{CallRecord, Recorder};
 
 /// A call as an edge made it: well-formed, its caller identified, nothing else checked.
 #[derive(Debug, Clone)]
@@ -110,6 +112,7 @@ pub struct Pipeline {
     once: once::Once,
     limiter: Arc<Limiter>,
     refused: Arc<Refused>,
+    recorder: Arc<Recorder>,
 }
 
 impl Pipeline {
@@ -141,6 +144,7 @@ impl Pipeline {
             ),
             limiter: Arc::new(Limiter::in_memory(&config.limit, &config.limits)),
             refused: Arc::new(Refused::new(config.limits.refused_per_minute)),
+            recorder: Arc::default(),
         }
     }
 
@@ -156,6 +160,14 @@ impl Pipeline {
     pub fn limited_by(mut self, limiter: Arc<Limiter>, refused: Arc<Refused>) -> Self {
         self.limiter = limiter;
         self.refused = refused;
+        self
+    }
+
+    /// Counting with this recorder.
+    #[must_use]
+    pub fn recorded_by(mut self, recorder: Arc<Recorder>) -> Self {
+        self.once = self.once.recorded_by(recorder.clone());
+        self.recorder = recorder;
         self
     }
 
@@ -184,13 +196,20 @@ impl Pipeline {
     ///
     /// # Errors
     /// Whatever refuses it, or its failure.
-    pub async fn run(&self, call: Call) -> Result<Reply, CallError> {
+    pub async fn run(&self, mut call: Call) -> Result<Reply, CallError> {
+        let mut record = self.recorder.begin(&mut call);
+        let outcome = self.answer(call, &mut record).await;
+        record.finish(outcome)
+    }
+
+    async fn answer(&self, call: Call, record: &mut CallRecord) -> Result<Reply, CallError> {
         let address = call.caller.address;
-        self.refused.check(address)?;
+        let checked = self.refused.check(address);
+        checked.inspect_err(|_| self.recorder.inc(Series::RefusedWindow))?;
         // As the client asked: later stages may change the args.
         let asked = once::Asked::of(&call);
         // All later stages need the function's spec.
-        let call = resolve::resolve(&self.registry.snapshot(), call, self.limits)
+        let call = resolve::resolve(&self.registry.snapshot(), call, self.limits, record)
             .map_err(|error| self.unless_deaf(error))
             .inspect_err(|error| self.refused.note(address, error))?;
         let after = After::of(&self.hooks, &call);
@@ -230,7 +249,7 @@ impl Pipeline {
         // On the args that are sent, not on those that came.
         let call = authorize::authorize(&self.hooks, call).await?;
         // After authorize: a call that is denied uses up no quota.
-        let call = limit::limit(&self.limiter, call).await?;
+        let call = limit::limit(&self.limiter, &self.recorder.meters, call).await?;
         // Before any acknowledgement: every fault is reported while it can be.
         validate::validate(call)
     }

@@ -48,6 +48,7 @@ use self::limits::Limits;
 use self::snapshot::Snapshot;
 use self::table::{Rules, Table};
 use crate::config::{FixedFunction, RegistryOptions};
+use crate::telemetry::meters::Meters;
 
 pub use self::command::RegistryStopped;
 
@@ -74,12 +75,13 @@ pub struct Registry {
     changes: watch::Sender<u64>,
     commands: mpsc::Sender<Command>,
     gateways: AtomicUsize,
+    meters: Arc<Meters>,
 }
 
 impl Default for Registry {
     /// A registry that follows nobody: it knows what is [published](Self::publish) to it.
     fn default() -> Self {
-        Self::with_commands(mpsc::channel(1).0)
+        Self::with_commands(mpsc::channel(1).0, Arc::default())
     }
 }
 
@@ -106,10 +108,11 @@ impl Registry {
             parse,
         };
         let (commands, inbox) = mpsc::channel(COMMANDS);
-        let registry = Arc::new(Self::with_commands(commands));
+        let table = Table::new(rules, Instant::now());
+        let registry = Arc::new(Self::with_commands(commands, table.meters().clone()));
         let mut follower = Follower::new(
             registry.clone(),
-            Table::new(rules, Instant::now()),
+            table,
             inbox,
             settings.gateway,
             settings.subjects,
@@ -118,13 +121,20 @@ impl Registry {
         Ok((registry, follower))
     }
 
-    fn with_commands(commands: mpsc::Sender<Command>) -> Self {
+    fn with_commands(commands: mpsc::Sender<Command>, meters: Arc<Meters>) -> Self {
         Self {
             snapshot: ArcSwap::default(),
             changes: watch::Sender::new(0),
             commands,
             gateways: AtomicUsize::new(1),
+            meters,
         }
+    }
+
+    /// What the registry counts.
+    #[must_use]
+    pub fn meters(&self) -> &Arc<Meters> {
+        &self.meters
     }
 
     /// What is known now. Lock-free; hold it for one call at most.

@@ -11,6 +11,8 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::telemetry::CallRecord;
+
 /// The first thing to tell the client.
 #[derive(Debug)]
 pub enum Reply {
@@ -35,6 +37,7 @@ pub struct Answers {
     guard: Option<Box<dyn Guard>>,
     over: Over,
     due: Option<Instant>,
+    record: Option<Box<CallRecord>>,
 }
 
 type Listener = Box<dyn FnOnce(Option<&Answer>) + Send + Sync>;
@@ -126,6 +129,7 @@ impl Answers {
             guard: None,
             over: Over::default(),
             due: None,
+            record: None,
         }
     }
 
@@ -133,6 +137,12 @@ impl Answers {
     #[must_use]
     pub fn due_at(&self) -> Option<Instant> {
         self.due
+    }
+
+    /// The same answers, each noted in the record of their call.
+    pub(crate) fn recorded(mut self, record: CallRecord) -> Self {
+        self.record = Some(Box::new(record));
+        self
     }
 
     /// The next answer; `None` after the final one. Cancel-safe.
@@ -154,6 +164,9 @@ impl Answers {
             )
         });
         self.ended = answer.is_final();
+        if let Some(record) = &mut self.record {
+            record.answer(&answer);
+        }
         if self.ended {
             // Nothing is left to cancel.
             self.cancel.take().map(DropGuard::disarm);

@@ -9,6 +9,7 @@ use crate::health::Health;
 use crate::identity::Identifier;
 use crate::pipeline::Pipeline;
 use crate::results::ResultStore;
+use crate::telemetry::Recorder;
 
 /// What the code of edge, pipeline and dispatch works with: passed to it, never global.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct Shard {
     pub capacity: Arc<Capacity>,
     /// Lets callers in, shared by all shards.
     pub identifier: Arc<Identifier>,
+    /// Counts what this shard does.
+    pub recorder: Arc<Recorder>,
     /// The configuration, shared by all shards.
     pub config: Arc<Config>,
 }

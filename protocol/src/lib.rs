@@ -50,6 +50,7 @@ pub mod retry;
 pub mod sign;
 pub mod subject;
 pub mod suggest;
+pub mod trace;
 pub mod version;
 
 pub use error::{CallError, ErrorCode, ErrorSource, Executed};

@@ -27,6 +27,7 @@ areas! {
     Identity = "identity", "Revocations of users, tokens and API keys.";
     Breakers = "breakers", "Circuit breakers and bulkheads.";
     Log = "log", "Levels of the log.";
+    Metrics = "metrics", "Metrics and the traffic of functions.";
     Config = "config", "The configuration as it runs.";
     Audit = "audit", "Who changed what.";
 }

@@ -5,7 +5,7 @@ use axum::http::Method;
 use axum::routing::{MethodRouter, delete, get, post, put};
 
 use super::action::{Action, Area};
-use super::{Desk, limits, revocations, services};
+use super::{Desk, limits, revocations, services, telemetry};
 
 /// One route.
 pub(super) struct Route {
@@ -37,7 +37,12 @@ fn writes(method: Method, path: &'static str, area: Area, handler: MethodRouter<
     }
 }
 
-/// All of them.
+/// The scrape, where it needs a token.
+pub(super) fn metrics() -> Route {
+    reads("/metrics", Area::Metrics, get(telemetry::metrics))
+}
+
+/// All of them, but for the scrape.
 pub(super) fn all() -> Vec<Route> {
     vec![
         reads("/v1/services", Area::Services, get(services::list)),
@@ -87,6 +92,7 @@ pub(super) fn all() -> Vec<Route> {
             Area::Identity,
             delete(revocations::remove),
         ),
+        reads("/v1/stats", Area::Metrics, get(telemetry::stats)),
         reads("/v1/config", Area::Config, get(services::config)),
         reads("/v1/audit", Area::Audit, get(services::audit)),
     ]

@@ -8,6 +8,10 @@ use tower::ServiceExt;
 use super::access::OperatorToken;
 use super::action::Grants;
 use super::*;
+use crate::dispatch::Clock;
+use crate::dispatch::guards::Breakers;
+use crate::edge::capacity::Capacity;
+use crate::telemetry::Sources;
 
 const ALL: &str = "all-0123456789abcdef";
 const NONE: &str = "none-0123456789abcdef";
@@ -26,10 +30,21 @@ fn desk(anonymous_read: bool) -> Router {
         token("none", NONE, &[]),
         token("read", READ, &["*:read"]),
     ];
+    let registry = Arc::new(Registry::default());
+    let health: Arc<Health> = Arc::default();
+    let limiter = Arc::new(Limiter::in_memory(&config.limit, &config.limits));
+    let telemetry = Arc::new(Telemetry::new(Sources {
+        registry: registry.clone(),
+        health: health.clone(),
+        capacity: Arc::new(Capacity::new(&config)),
+        limiter: limiter.clone(),
+        breakers: Breakers::new(registry.clone(), Clock::start(), config.breaker.clone()),
+    }));
     router(Parts {
-        registry: Arc::new(Registry::default()),
-        health: Arc::default(),
-        limiter: Arc::new(Limiter::in_memory(&config.limit, &config.limits)),
+        telemetry,
+        registry,
+        health,
+        limiter,
         identifier: Arc::new(Identifier::new(&config)),
         config: Arc::new(config),
     })

@@ -16,6 +16,7 @@ use crate::admin;
 use crate::config::Config;
 use crate::dev::page::Page;
 use crate::dispatch::Clock;
+use crate::dispatch::guards::Breakers;
 use crate::dispatch::nats::{self, ConnectError};
 use crate::edge::capacity::Capacity;
 use crate::edge::listener::bind_shards;
@@ -26,6 +27,7 @@ use crate::registry::fixed::InvalidFixed;
 use crate::registry::{Registry, Settings};
 use crate::stores::StoreMaker;
 use crate::supervise::supervise;
+use crate::telemetry::{Sources, Telemetry};
 
 /// The gateway cannot start, or ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -160,26 +162,38 @@ impl Running {
             .await
             .map_err(listen("admin.listen", config.admin.listen))?;
         let admin = admin_listener.local_addr()?;
+        let (capacity, clock) = (Arc::new(Capacity::new(&config)), Clock::start());
+        let sources = Sources {
+            registry: registry.clone(),
+            health: health.clone(),
+            capacity: capacity.clone(),
+            limiter: limits.limiter.clone(),
+            breakers: Breakers::new(registry.clone(), clock, config.breaker.clone()),
+        };
+        let telemetry = Arc::new(Telemetry::new(sources));
+        tokio::spawn(telemetry.clone().sample(background.clone()));
         let router = admin::router(admin::Parts {
             registry: registry.clone(),
             health: health.clone(),
             config: config.clone(),
             limiter: limits.limiter.clone(),
             identifier: identifier.clone(),
+            telemetry: telemetry.clone(),
         });
         tokio::spawn(admin::serve(admin_listener, router, background.clone()));
         let shared = Shared {
             subjects,
-            clock: Clock::start(),
+            clock,
             registry: registry.clone(),
             stores: StoreMaker::start(&config, &health, &background)?,
             page: page.then(|| Arc::new(Page::new(registry.clone()))),
             health: health.clone(),
-            capacity: Arc::new(Capacity::new(&config)),
+            capacity,
             limits,
             identifier,
             config: config.clone(),
             callbacks: Arc::default(),
+            telemetry,
         };
         let shards = Shards::start(listeners, &shared).await?;
         Ok(Self {

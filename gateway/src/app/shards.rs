@@ -24,6 +24,7 @@ use crate::pipeline::Pipeline;
 use crate::registry::Registry;
 use crate::shard::Shard;
 use crate::stores::{StoreMaker, Stores};
+use crate::telemetry::Telemetry;
 
 /// What all shards share.
 #[derive(Debug, Clone)]
@@ -39,6 +40,7 @@ pub(super) struct Shared {
     pub(super) identifier: Arc<Identifier>,
     pub(super) config: Arc<Config>,
     pub(super) callbacks: Arc<Callbacks>,
+    pub(super) telemetry: Arc<Telemetry>,
 }
 
 /// For what goes on behind the callers' backs, after the last call.
@@ -163,6 +165,8 @@ async fn connect(
 }
 
 fn shard(id: usize, shared: &Shared, stores: Stores, broker: Arc<NatsBroker>) -> Arc<Shard> {
+    let recorder = shared.telemetry.recorder(id);
+    shared.telemetry.watch(broker.inbox().clone());
     let limiter = shared.limits.of_shard(stores.redis.clone());
     let link = Link {
         inbox: broker.inbox().clone(),
@@ -177,7 +181,8 @@ fn shard(id: usize, shared: &Shared, stores: Stores, broker: Arc<NatsBroker>) ->
         stores.sticky,
         options,
         shared.config.breaker.clone(),
-    );
+    )
+    .recorded_by(recorder.clone());
     Arc::new(Shard {
         id,
         pipeline: Pipeline::new(
@@ -188,7 +193,9 @@ fn shard(id: usize, shared: &Shared, stores: Stores, broker: Arc<NatsBroker>) ->
             shared.callbacks.clone(),
         )
         .with_once(stores.once)
-        .limited_by(limiter, shared.limits.refused.clone()),
+        .limited_by(limiter, shared.limits.refused.clone())
+        .recorded_by(recorder.clone()),
+        recorder,
         results: stores.results,
         page: shared.page.clone(),
         health: shared.health.clone(),

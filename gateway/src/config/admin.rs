@@ -15,10 +15,13 @@ section! {
         /// Where operators connect. Keep it away from clients.
         listen: SocketAddr = loopback(4001), Address;
         /// Who may look and change, by token, and what: `services`, `limits`, `breakers`, `log`,
-        /// `config` and `audit`, each with `:read`, `:write` or `:*`; `*` for all. Without
-        /// tokens only health is answered.
+        /// `metrics`, `config` and `audit`, each with `:read`, `:write` or `:*`; `*` for all. Without
+        /// tokens only health and `/metrics` are answered.
         tokens: Vec<OperatorToken> = Vec::new(), OperatorTokens;
         /// Whether whoever reaches the port may look without a token. For development.
         anonymous_read: bool = false, Flag;
+        /// Whether `/metrics` is answered without a token, as scrapers expect; otherwise it takes
+        /// one with `metrics:read`.
+        metrics_open: bool = true, Flag;
     }
 }

@@ -8,6 +8,7 @@ use super::breaker::{Pass, Probe};
 use super::bulkhead::{Place, Slot};
 use super::retry::circuit_open;
 use crate::pipeline::Ready;
+use crate::telemetry::names::Series;
 
 /// What a call holds of its function until it ends.
 #[derive(Debug, Default)]
@@ -28,11 +29,21 @@ pub(super) async fn admit(context: &Context, call: &Ready) -> Result<Admitted, C
     };
     let max_queue = call.spec().max_queue.unwrap_or(0);
     let slot = match call.function().bulkhead.enter(limit, max_queue) {
-        Ok(Place::Now(slot)) => slot,
-        Err(_) => return Err(full(call, limit, max_queue)),
+        Ok(Place::Now(slot)) => {
+            context.recorder.inc(Series::BulkheadEntered);
+            slot
+        }
+        Err(_) => {
+            context.recorder.inc(Series::BulkheadRefused);
+            return Err(full(call, limit, max_queue));
+        }
         Ok(Place::Later(mut waiting)) => {
             let turn = tokio::time::timeout_at(call.first_by(), waiting.turn());
-            let slot = turn.await.map_err(|_| waited_in_vain(call, limit))?;
+            let slot = turn.await.map_err(|_| {
+                context.recorder.inc(Series::BulkheadRefused);
+                waited_in_vain(call, limit)
+            })?;
+            context.recorder.inc(Series::BulkheadWaited);
             // The wait may have been long enough for things to go wrong.
             in_time(call)?;
             if probe.is_none() {

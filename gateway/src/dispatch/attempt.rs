@@ -16,6 +16,7 @@ use super::retry::Failure;
 use super::select::Target;
 use super::{Link, control};
 use crate::registry::snapshot::{Instance, Variant};
+use crate::telemetry::AttemptRecord;
 
 /// A fast call sends no beat; one that is silent for this long is asked about.
 const FIRST_LOOK: Duration = Duration::from_millis(1000);
@@ -58,6 +59,7 @@ pub(super) struct Attempt {
     load: Option<LoadGuard>,
     /// It is the probe of its instance's breaker.
     pub(super) probe_of_breaker: Option<Probe>,
+    pub(super) record: AttemptRecord,
 }
 
 /// Counts a call at its instance for as long as it lasts.
@@ -85,7 +87,13 @@ impl std::fmt::Debug for Attempt {
 }
 
 impl Attempt {
-    pub(super) fn new(ticket: Ticket, target: &Target, variant: &Variant, now: Instant) -> Self {
+    pub(super) fn new(
+        ticket: Ticket,
+        target: &Target,
+        variant: &Variant,
+        record: AttemptRecord,
+    ) -> Self {
+        let now = Instant::now();
         let holder = match target {
             Target::Instance(instance) => Some(instance.clone()),
             Target::Group | Target::Fixed(_) => None,
@@ -108,7 +116,13 @@ impl Attempt {
             reconnected: false,
             heard: false,
             probe_of_breaker: None,
+            record,
         }
+    }
+
+    /// It is over: `ok`, or how it failed.
+    pub(super) fn ended(&mut self, outcome: &'static str) {
+        self.record.end(outcome, self.holder.as_deref());
     }
 
     /// The next frame that matters, or how the attempt failed. Cancel-safe.

@@ -20,6 +20,7 @@ use super::control;
 use super::retry::Failure;
 use crate::pipeline::Ready;
 use crate::registry::snapshot::Variant;
+use crate::telemetry::OK;
 
 /// The next thing that a call has to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,6 +121,9 @@ impl Exchange {
         }
         if self.done {
             self.admitted = Admitted::default();
+            if let Some(attempt) = &mut self.attempt {
+                attempt.ended(OK);
+            }
         }
     }
 
@@ -300,6 +304,9 @@ impl Exchange {
 
     /// Ends the call; a worker that may still be at it is told.
     pub(super) fn give_up(&mut self, reason: &'static str) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.ended(reason);
+        }
         if let Some(attempt) = self.attempt.take()
             && !std::mem::replace(&mut self.done, true)
         {

@@ -189,6 +189,15 @@ impl Rig {
         }
     }
 
+    /// The same, counting with this recorder.
+    pub(crate) fn recorded_by(self, recorder: Arc<crate::telemetry::Recorder>) -> Self {
+        let pipeline = Arc::into_inner(self.pipeline).unwrap();
+        Self {
+            pipeline: Arc::new(pipeline.recorded_by(recorder)),
+            ..self
+        }
+    }
+
     /// Starts a call; it runs while the test plays the worker.
     pub(crate) fn start(&self, call: Call) -> tokio::task::JoinHandle<Result<Reply, CallError>> {
         let pipeline = self.pipeline.clone();
@@ -268,6 +277,7 @@ fn snapshot(
                 instances: instances.to_vec(),
                 fixed_subject: instances.is_empty().then(|| "fixed".to_owned()),
             }],
+            stats: Arc::default(),
         };
         let versions = FunctionVersions {
             versions: vec![Arc::new(function)],

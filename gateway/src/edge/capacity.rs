@@ -15,6 +15,7 @@ pub struct Capacity {
     max_in_flight: usize,
     /// One permit a connection; who finds none waits to be accepted.
     pub connections: Arc<Semaphore>,
+    max_connections: usize,
 }
 
 /// The right to one call; dropped when the call has its final answer.
@@ -30,6 +31,7 @@ impl Capacity {
             in_flight: AtomicUsize::new(0),
             max_in_flight: config.gateway.max_in_flight,
             connections: Arc::new(Semaphore::new(connections)),
+            max_connections: connections,
         }
     }
 
@@ -48,6 +50,13 @@ impl Capacity {
             ErrorCode::Overloaded,
             "the gateway has as many calls in flight as it takes; the call did not run: try again later",
         ))
+    }
+
+    /// Connections that are open now.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        let free = self.connections.available_permits();
+        self.max_connections.saturating_sub(free)
     }
 
     /// Calls in flight.

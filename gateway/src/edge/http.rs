@@ -32,6 +32,7 @@ mod stream;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
@@ -56,6 +57,9 @@ use crate::dev::page::Page;
 use crate::health::Health;
 use crate::identity::Identifier;
 use crate::results::ResultStore;
+use crate::telemetry::Recorder;
+use crate::telemetry::meters::EdgeKind;
+use crate::telemetry::names::Series;
 
 /// What the edge works with, besides what answers its calls.
 #[derive(Debug, Clone)]
@@ -94,6 +98,8 @@ struct Asked<'a> {
     /// The encoding of its body; `Ok(None)`: not said.
     content: Result<Option<Encoding>, CallError>,
     formats: Formats,
+    /// Whether it became a call: what comes of that is counted there.
+    called: AtomicBool,
 }
 
 impl<'a> Asked<'a> {
@@ -105,6 +111,7 @@ impl<'a> Asked<'a> {
             id,
             content,
             formats,
+            called: AtomicBool::new(false),
         }
     }
 
@@ -143,6 +150,10 @@ impl<S: CallService> Edge<S> {
         self
     }
 
+    pub(super) fn recorder(&self) -> Option<&Recorder> {
+        self.calls.recorder()
+    }
+
     pub(super) fn parts(&self) -> &Parts {
         &self.parts
     }
@@ -169,6 +180,7 @@ impl<S: CallService> Edge<S> {
             Some(error) => Err(error),
             None => self.route(&mut asked, body).await,
         };
+        self.count(&asked, answered.as_ref().err());
         let mut response = answered.unwrap_or_else(|error| asked.error(error));
         if !response.headers().contains_key(fields::REQUEST_ID) {
             response::echo(&mut response, &asked.id);
@@ -178,6 +190,16 @@ impl<S: CallService> Edge<S> {
             leave_head(&mut response);
         }
         response
+    }
+
+    fn count(&self, asked: &Asked<'_>, error: Option<&CallError>) {
+        let Some(recorder) = self.calls.recorder() else {
+            return;
+        };
+        recorder.inc(Series::HttpRequests);
+        if let Some(error) = error.filter(|_| !asked.called.load(Ordering::Relaxed)) {
+            recorder.meters.refused(EdgeKind::Http, error.code);
+        }
     }
 
     /// A file of the page of `sluice dev`, if that is what is asked for.

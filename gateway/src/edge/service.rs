@@ -9,6 +9,7 @@ use crate::pipeline::Call;
 use crate::registry::routes::Lookup;
 use crate::reply::Reply;
 use crate::shard::Shard;
+use crate::telemetry::Recorder;
 
 /// Answers calls: a shard's pipeline, or a script in tests.
 pub trait CallService: Send + Sync + 'static {
@@ -29,6 +30,11 @@ pub trait CallService: Send + Sync + 'static {
         Lookup::Nothing
     }
 
+    /// What the edge counts with, if anything.
+    fn recorder(&self) -> Option<&Recorder> {
+        None
+    }
+
     /// Whether calls may be limited, so that answers tell what is left.
     fn has_limits(&self) -> bool {
         false
@@ -41,6 +47,10 @@ impl CallService for Shard {
             .registry()
             .snapshot()
             .route(method, path, version)
+    }
+
+    fn recorder(&self) -> Option<&Recorder> {
+        Some(&self.recorder)
     }
 
     fn has_limits(&self) -> bool {

@@ -14,6 +14,8 @@ use super::phoenix::{self, Drain, Guard, Sockets};
 use crate::pipeline::Call;
 use crate::reply::Reply;
 use crate::shard::Shard;
+use crate::telemetry::Recorder;
+use crate::telemetry::meters::EdgeKind;
 
 /// Takes requests that want to become sockets.
 pub trait Door: Debug + Send + Sync {
@@ -33,8 +35,16 @@ struct SocketCalls(Arc<Shard>);
 
 impl phoenix::CallService for SocketCalls {
     async fn call(&self, call: Call) -> Result<Reply, CallError> {
-        let permit = self.0.capacity.enter()?;
+        let refused = |error: &CallError| {
+            let meters = &self.0.recorder.meters;
+            meters.refused(EdgeKind::Socket, error.code);
+        };
+        let permit = self.0.capacity.enter().inspect_err(refused)?;
         Ok(self.0.pipeline.run(call).await?.holding(permit))
+    }
+
+    fn recorder(&self) -> Option<Arc<Recorder>> {
+        Some(self.0.recorder.clone())
     }
 }
 

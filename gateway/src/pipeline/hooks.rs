@@ -27,6 +27,7 @@ use crate::dispatch::Dispatcher;
 use crate::hooks::{Callbacks, Phase, Question, unambiguous};
 use crate::registry::Registry;
 use crate::reply::Reply;
+use crate::telemetry::names::Series;
 
 /// Most after hooks of one shard that run behind the back of their callers.
 const BACKGROUND: usize = 1024;
@@ -64,6 +65,10 @@ impl Hooks {
     pub(super) async fn settled(&self) {
         // All permits: nobody holds one.
         let _ = self.0.background.acquire_many(BACKGROUND as u32).await;
+    }
+
+    fn inc(&self, series: Series) {
+        self.0.dispatcher.recorder().inc(series);
     }
 
     /// Asks `whom`, until `deadline` at the latest. The answer is JSON.
@@ -129,12 +134,17 @@ impl Hooks {
         let deadline = hook_deadline(spec, call.first_by());
         let trace = call.call.trace.clone();
         match self.ask(callback, question, trace, deadline).await {
-            Ok(answer) if is_true(&answer) => true,
+            Ok(answer) if is_true(&answer) => {
+                self.inc(Series::PermissionAllowed);
+                true
+            }
             Ok(_) => {
+                self.inc(Series::PermissionDenied);
                 tracing::debug!(function = spec.label(), callback = %name(callback), "permission callback denied");
                 false
             }
             Err(error) => {
+                self.inc(Series::PermissionFailed);
                 tracing::warn!(function = spec.label(), callback = %name(callback), %error, "permission callback failed: denied");
                 false
             }

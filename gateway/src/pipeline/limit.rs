@@ -1,10 +1,13 @@
 //! Stage 5: has this caller a call left? All limits that apply, in one round trip.
 
 use sluice_protocol::CallError;
+use tokio::time::Instant;
 
 use super::authorize::Permitted;
 use super::resolve::Resolved;
-use crate::limiter::{Asking, Limiter};
+use crate::limiter::{Asking, Limiter, Refusal};
+use crate::telemetry::meters::Meters;
+use crate::telemetry::names::Series;
 
 /// A call that its limits admit, and that they have counted.
 #[derive(Debug)]
@@ -17,7 +20,11 @@ impl Limited {
 }
 
 /// Checks and counts the call; what is refused is counted nowhere.
-pub(super) async fn limit(limiter: &Limiter, call: Permitted) -> Result<Limited, CallError> {
+pub(super) async fn limit(
+    limiter: &Limiter,
+    meters: &Meters,
+    call: Permitted,
+) -> Result<Limited, CallError> {
     let call = call.into_resolved();
     if !limiter.has_rules() {
         return Ok(Limited(call));
@@ -30,7 +37,15 @@ pub(super) async fn limit(limiter: &Limiter, call: Permitted) -> Result<Limited,
         caller: &asked.caller,
         args: &asked.args,
     };
-    match limiter.admit(&asking).await {
+    let began = Instant::now();
+    let admitted = limiter.admit(&asking).await;
+    meters.limiter.record(began.elapsed());
+    meters.inc(match &admitted {
+        Ok(_) => Series::LimiterAdmitted,
+        Err(Refusal::Limited { .. }) => Series::LimiterRefused,
+        Err(Refusal::Unavailable) => Series::LimiterUnavailable,
+    });
+    match admitted {
         Ok(quota) => {
             if let (Some(place), Some(quota)) = (&asked.caller.quota, quota) {
                 // One call has one quota.

@@ -27,6 +27,8 @@ use super::{Call, Ready};
 use crate::idempotency::{Claim, Claimed, OnceStore, StoreError};
 use crate::reply::Reply;
 use crate::results::codec;
+use crate::telemetry::Recorder;
+use crate::telemetry::names::Series;
 
 /// A call ends a little after its deadline.
 const GRACE: Duration = Duration::from_secs(10);
@@ -91,6 +93,7 @@ pub(super) struct Once {
     store: Arc<dyn OnceStore>,
     max_answer_bytes: usize,
     settling: Arc<Semaphore>,
+    recorder: Arc<Recorder>,
 }
 
 impl Once {
@@ -99,7 +102,12 @@ impl Once {
             store,
             max_answer_bytes,
             settling: Arc::new(Semaphore::new(MAX_SETTLING)),
+            recorder: Arc::default(),
         }
+    }
+
+    pub(super) fn recorded_by(self, recorder: Arc<Recorder>) -> Self {
+        Self { recorder, ..self }
     }
 
     /// The same over another store.
@@ -160,7 +168,15 @@ impl Once {
         F: Future<Output = Result<Reply, CallError>> + Send + 'static,
     {
         let label = call.spec().label();
-        match self.store.claim(&claim).await {
+        let claimed = self.store.claim(&claim).await;
+        self.recorder.inc(match &claimed {
+            Ok(Claimed::Run) => Series::OnceRun,
+            Ok(Claimed::Answered(_)) => Series::OnceReplayed,
+            Ok(Claimed::InFlight | Claimed::Lost | Claimed::Conflict) | Err(_) => {
+                Series::OnceRefused
+            }
+        });
+        match claimed {
             Ok(Claimed::Run) => {}
             Ok(Claimed::Answered(bytes)) => return repeated(&bytes, &label),
             Ok(Claimed::InFlight) => return Err(in_flight(&label)),

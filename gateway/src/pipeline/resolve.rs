@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::{Call, Limits};
 use crate::dispatch::select::pick_variant;
 use crate::registry::snapshot::{Function, Snapshot, Unresolved, Variant};
+use crate::telemetry::CallRecord;
 
 /// A call whose function is known.
 #[derive(Debug)]
@@ -52,6 +53,7 @@ pub(super) fn resolve(
     snapshot: &Snapshot,
     call: Call,
     limits: Limits,
+    record: &mut CallRecord,
 ) -> Result<Resolved, CallError> {
     let resolved = find(snapshot, call, limits)?;
     let spec = resolved.spec();
@@ -59,6 +61,7 @@ pub(super) fn resolve(
     if spec.internal {
         return Err(unknown_function(snapshot, &resolved.call, false));
     }
+    record.resolved(&resolved.function);
     callable(&resolved)?;
     Ok(resolved)
 }

@@ -12,6 +12,7 @@ use super::instances::Instances;
 use super::snapshot::{Function, FunctionVersions, Instance, Variant};
 use crate::dispatch::breaker::Breaker;
 use crate::dispatch::bulkhead::Bulkhead;
+use crate::telemetry::function_stats::FunctionStats;
 
 /// The functions of one service.
 pub(super) type Functions = HashMap<FunctionName, FunctionVersions>;
@@ -22,6 +23,7 @@ struct Slot {
     round_robin: Arc<AtomicUsize>,
     breaker: Arc<Breaker>,
     bulkhead: Arc<Bulkhead>,
+    stats: Arc<FunctionStats>,
     call_subject: String,
 }
 
@@ -73,6 +75,7 @@ impl Builder {
                 round_robin: Arc::default(),
                 breaker: Arc::default(),
                 bulkhead: Arc::default(),
+                stats: Arc::default(),
                 call_subject: subjects.call(service, id.1.as_ref(), &id.0),
             });
             let key = (service.clone(), id.clone());
@@ -86,6 +89,7 @@ impl Builder {
                 round_robin: slot.round_robin.clone(),
                 breaker: slot.breaker.clone(),
                 bulkhead: slot.bulkhead.clone(),
+                stats: slot.stats.clone(),
             };
             let versions = functions.entry(id.0.clone()).or_default();
             versions.versions.push(Arc::new(function));

@@ -85,6 +85,11 @@ pub(super) struct Instances {
 }
 
 impl Instances {
+    /// How many there are, of all services.
+    pub(super) fn len(&self) -> usize {
+        self.total
+    }
+
     /// Takes what an instance says of itself; returns whether more than its load changed.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use super::routes::Routes;
 use crate::dispatch::breaker::Breaker;
 use crate::dispatch::bulkhead::Bulkhead;
+use crate::telemetry::function_stats::{FunctionStats, InstanceStats};
 use sluice_protocol::registry::feature;
 use sluice_protocol::request::named_version;
 use sluice_protocol::{ApiVersion, Encoding, FunctionName, FunctionSpec, InstanceId, ServiceName};
@@ -49,6 +50,8 @@ pub struct Function {
     pub breaker: Arc<Breaker>,
     /// Its calls in flight, over all shards and snapshots.
     pub bulkhead: Arc<Bulkhead>,
+    /// What is counted of its calls, over all shards and snapshots.
+    pub stats: Arc<FunctionStats>,
 }
 
 /// One config's form of a function, and who runs it.
@@ -99,6 +102,8 @@ pub struct Instance {
     pub no_responders: AtomicU32,
     /// What its calls came to.
     pub breaker: Arc<Breaker>,
+    /// What is counted of them.
+    pub stats: InstanceStats,
 }
 
 impl Instance {
@@ -128,6 +133,7 @@ impl Instance {
             suspended_until_ms: AtomicU64::new(0),
             no_responders: AtomicU32::new(0),
             breaker: Arc::default(),
+            stats: InstanceStats::default(),
         }
     }
 

@@ -7,6 +7,7 @@ mod hear;
 mod tests;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sluice_protocol::registry::Message;
@@ -26,6 +27,7 @@ use super::routes::Routes;
 use super::snapshot::Snapshot;
 use super::status::{self, Status};
 use crate::config::RegistryOptions;
+use crate::telemetry::meters::Meters;
 
 /// Senders that may not register are kept apart, and few: they must not push refused configs out.
 const TURNED_AWAY: usize = 100;
@@ -69,6 +71,7 @@ pub(super) struct Table {
     touched: bool,
     held_back: usize,
     purged: Instant,
+    meters: Arc<Meters>,
 }
 
 impl Table {
@@ -96,9 +99,15 @@ impl Table {
             touched: false,
             held_back: 0,
             purged: now,
+            meters: Arc::default(),
             admission: Admission::new(subjects, options, limits),
             fixed,
         }
+    }
+
+    /// What it counts.
+    pub(super) fn meters(&self) -> &Arc<Meters> {
+        &self.meters
     }
 
     /// A message came on an announce subject.

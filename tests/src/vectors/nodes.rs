@@ -103,6 +103,7 @@ fn function(mode: &Value, nodes: &Value) -> Option<Function> {
         round_robin: Arc::default(),
         breaker: Arc::default(),
         bulkhead: Arc::default(),
+        stats: Arc::default(),
     })
 }
 

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::{Exchange, fresh_id};
 use crate::dispatch::attempt::Attempt;
 use crate::dispatch::retry::{Chances, Failure, Step, next_step};
+use crate::telemetry::names::Series;
 
 impl Exchange {
     /// Decides what follows a failure: `Ok` to go on with another attempt.
@@ -49,6 +50,10 @@ impl Exchange {
             step = Step::GiveUp;
         }
         self.went_wrong(&failure, step == Step::GiveUp);
+        self.context.recorder.attempt_failed(&failure, step);
+        if let Some(attempt) = &mut self.attempt {
+            attempt.ended(failure.name());
+        }
         tracing::debug!(
             ?failure,
             ?step,
@@ -87,6 +92,7 @@ impl Exchange {
     /// Once for each call whose retries did not help.
     fn tell_if_exhausted(&self, failure: &Failure) {
         if self.retries_left == 0 && self.retries_used() > 0 {
+            self.context.recorder.inc(Series::RetriesExhausted);
             tracing::warn!(
                 function = self.call.spec().label(),
                 request_id = %self.call.request_id(),

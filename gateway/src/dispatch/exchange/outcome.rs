@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::Exchange;
 use crate::dispatch::retry::Failure;
 use crate::dispatch::timeout_of;
+use crate::telemetry::names::Series;
 
 impl Exchange {
     /// The worker answered as it should.
@@ -77,6 +78,7 @@ impl Exchange {
         }
         let clock = self.context.link.clock;
         if self.call.function().breaker.record(ok, clock, options) {
+            self.context.recorder.inc(Series::BreakerFunctionOpened);
             let function = self.call.spec().label();
             tracing::warn!(function, "circuit opened: the function fails too often");
         }
@@ -101,6 +103,7 @@ impl Exchange {
             .breaker
             .record(ok, self.context.link.clock, &options)
         {
+            self.context.recorder.inc(Series::BreakerInstanceOpened);
             tracing::warn!(
                 service = %instance.service,
                 instance = %instance.id,

@@ -15,6 +15,7 @@ use crate::dispatch::control;
 use crate::dispatch::mailbox::Bounds;
 use crate::dispatch::retry::Failure;
 use crate::dispatch::select::{Nobody, Selection, Target};
+use crate::telemetry::AttemptRecord;
 
 /// Room for headers when a body is held against `max_payload`.
 const HEADER_ROOM: usize = 64;
@@ -28,6 +29,7 @@ impl Exchange {
             return Err(Failure::BrokerUnavailable);
         }
         let (target, probe) = self.select().await?;
+        let record = AttemptRecord::begin(&self.context.recorder, &target);
         let ticket = link.inbox.open(self.bounds(), link.broker.state().epoch);
         let message = self.message(&target, ticket.subject())?;
         link.broker.publish(message).await.map_err(|e| match e {
@@ -38,7 +40,7 @@ impl Exchange {
             }
         })?;
         self.attempts += 1;
-        let mut attempt = Attempt::new(ticket, &target, self.variant(), Instant::now());
+        let mut attempt = Attempt::new(ticket, &target, self.variant(), record);
         attempt.probe_of_breaker = probe;
         self.attempt = Some(attempt);
         if let Target::Fixed(_) = target {

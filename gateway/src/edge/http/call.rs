@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use http::header::HeaderName;
@@ -254,6 +255,7 @@ impl<S: CallService> Edge<S> {
     ) -> Result<Response<Body>, CallError> {
         self.check_formats(asked, &call)?;
         let owner = call.identity.user_id.clone();
+        asked.called.store(true, Ordering::Relaxed);
         match self.calls.call(call).await? {
             Reply::Result(payload) => Ok(single(asked, StatusCode::OK, &Answer::Result(payload))),
             Reply::Accepted => Ok(single(asked, StatusCode::ACCEPTED, &Answer::AsyncAck)),

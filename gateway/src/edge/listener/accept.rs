@@ -11,6 +11,7 @@ use super::connection::Server;
 use super::tls::Identity;
 use crate::edge::identity::Peer;
 use crate::edge::service::CallService;
+use crate::telemetry::names::Series;
 
 /// Pause after the system had no descriptor or memory for another connection.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -62,6 +63,9 @@ fn serve<S: CallService>(
     tls: Option<&Identity>,
     permit: tokio::sync::OwnedSemaphorePermit,
 ) {
+    if let Some(recorder) = server.edge().recorder() {
+        recorder.inc(Series::ConnectionsAccepted);
+    }
     // Answers are written whole: waiting for more to send only delays them. A connection that
     // refuses the option is about to fail anyway.
     let _ = stream.set_nodelay(true);

@@ -20,6 +20,8 @@ pub(super) struct Outbox {
     max_frames: usize,
     max_bytes: usize,
     unflushed: bool,
+    /// Frames and bytes since somebody asked.
+    written: (u64, u64),
 }
 
 impl Outbox {
@@ -30,12 +32,18 @@ impl Outbox {
             max_frames,
             max_bytes,
             unflushed: false,
+            written: (0, 0),
         }
     }
 
     pub(super) fn push(&mut self, message: Message) {
         self.bytes += message.len();
         self.queue.push_back(message);
+    }
+
+    /// Frames and bytes that the transport took since this was asked last.
+    pub(super) fn take_written(&mut self) -> (u64, u64) {
+        std::mem::take(&mut self.written)
     }
 
     /// Whether anything may be taken that will be answered.
@@ -60,6 +68,8 @@ impl Outbox {
             ready!(sink.as_mut().poll_ready(cx))?;
             if let Some(message) = self.queue.pop_front() {
                 self.bytes -= message.len();
+                self.written.0 += 1;
+                self.written.1 += message.len() as u64;
                 self.unflushed = true;
                 sink.as_mut().start_send(message)?;
             }

@@ -1,14 +1,21 @@
 //! What the edge needs of the rest of the gateway: something that answers calls.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use sluice_protocol::CallError;
 
 use crate::pipeline::Call;
 use crate::reply::Reply;
+use crate::telemetry::Recorder;
 
 /// Answers calls: the pipeline, or a script in tests.
 pub trait CallService: Clone + Send + Sync + 'static {
     /// Takes one call. Dropping the future, or the answers that it yields, cancels the call.
     fn call(&self, call: Call) -> impl Future<Output = Result<Reply, CallError>> + Send;
+
+    /// What sockets count with.
+    fn recorder(&self) -> Option<Arc<Recorder>> {
+        None
+    }
 }

@@ -10,6 +10,7 @@ mod leave;
 mod poll;
 mod push;
 mod token;
+mod traffic;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -20,6 +21,7 @@ use sluice_protocol::response::Answer;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
+use self::traffic::Traffic;
 use super::auth::SocketAuth;
 use super::calls::{Calls, Followed, Opened};
 use super::channel::{Channel, Status, reply};
@@ -92,6 +94,7 @@ pub(super) struct Socket<T, C, A> {
     /// Which source is asked first.
     first: usize,
     burst: usize,
+    traffic: Traffic,
 }
 
 impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
@@ -122,6 +125,7 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
             leaving: false,
             first: 0,
             burst: 0,
+            traffic: Traffic::of(shared.service.recorder()),
             shared,
         }
     }
@@ -156,6 +160,8 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
                 }
                 Event::End(end) => return end,
             }
+            let (frames, bytes) = self.outbox.take_written();
+            self.traffic.sent(frames, bytes);
             if self.leaving && self.calls.len() == 0 {
                 return going_away();
             }
@@ -163,6 +169,7 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
     }
 
     fn on_message(&mut self, message: Message) -> Option<End> {
+        self.traffic.received(message.len());
         let handled = match &message {
             Message::Text(text) => text::decode(self.vsn, text).map(|f| self.on_frame(f)),
             Message::Binary(_) if self.vsn == Vsn::V1 => Err(FrameError::BinaryUnsupported),

@@ -16,6 +16,7 @@ use super::{Hooks, hook_deadline, name, question};
 use crate::hooks::{Phase, Question};
 use crate::pipeline::resolve::Resolved;
 use crate::reply::Reply;
+use crate::telemetry::names::Series;
 
 /// An after hook that waits for the outcome of its call.
 #[derive(Debug)]
@@ -132,11 +133,15 @@ impl After {
         } = *self;
         let what = match hooks.ask(&callback, question, trace, deadline).await {
             Ok(answer) => match read_after(&answer) {
-                Some(answer) => return Some(answer),
+                Some(answer) => {
+                    hooks.inc(Series::HookAfterOk);
+                    return Some(answer);
+                }
                 None => "it answered something that is no answer".to_owned(),
             },
             Err(error) => error.to_string(),
         };
+        hooks.inc(Series::HookAfterFailed);
         tracing::warn!(
             function = spec.label(),
             hook = %name(&callback),

@@ -9,6 +9,7 @@ use crate::hooks::Phase;
 use crate::pipeline::authorize::Admitted;
 use crate::pipeline::resolve::Resolved;
 use crate::pipeline::validate;
+use crate::telemetry::names::Series;
 
 /// A call that its before hook, if it has one, lets go on.
 #[derive(Debug)]
@@ -49,11 +50,17 @@ async fn ask(hooks: &Hooks, mut call: Resolved) -> Result<Hooked, CallError> {
     let answer = match hooks.ask(callback, question, trace, deadline).await {
         Ok(answer) => answer,
         Err(error) => {
+            hooks.inc(Series::HookBeforeRefused);
             tracing::info!(function = spec.label(), hook = %name(callback), %error, "before hook refused or failed");
             return Err(refused(spec, error));
         }
     };
-    match read_before(&answer) {
+    let read = read_before(&answer);
+    hooks.inc(match &read {
+        Some(_) => Series::HookBeforeOk,
+        None => Series::HookBeforeRefused,
+    });
+    match read {
         Some(Before::Allow) => Ok(Hooked(call)),
         Some(Before::Args(args)) => {
             let args = args.transcode(encoding).map_err(|_| odd(spec))?;

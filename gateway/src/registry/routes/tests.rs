@@ -30,6 +30,7 @@ fn snapshot(functions: &[Value]) -> Snapshot {
             round_robin: Arc::default(),
             breaker: Arc::default(),
             bulkhead: Arc::default(),
+            stats: Arc::default(),
             variants: vec![Variant {
                 config_hash: "c".to_owned(),
                 fixed_subject: Some("f".to_owned()),

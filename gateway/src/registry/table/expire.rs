@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::Table;
 use crate::registry::configs::{FunctionId, function_id};
+use crate::telemetry::names::Series;
 
 impl Table {
     /// Removes instances that were silent for too long, as far as the brakes let them go.
@@ -40,6 +41,7 @@ impl Table {
                     self.held_back += 1;
                     continue;
                 }
+                self.meters.inc(Series::InstanceExpired);
                 tracing::info!(%service, instance = %id, "no heartbeat: forgotten");
                 self.instances.remove(&service, &id);
                 self.dirty.insert(service.clone());

@@ -11,6 +11,7 @@ use crate::registry::configs::FunctionId;
 use crate::registry::denied::{DenialKind, Denied};
 use crate::registry::pulls::ConfigKey;
 use crate::registry::refused::{Refused, Source, bounded, reason};
+use crate::telemetry::names::Series;
 
 impl Table {
     /// An instance says what it serves.
@@ -61,7 +62,11 @@ impl Table {
         now: Instant,
     ) -> Effects {
         let (subjects, limits) = (&self.admission.subjects, &self.admission.limits);
-        match self.instances.hear(heard, subjects, limits, now) {
+        let known = self.instances.len();
+        let heard_of = self.instances.hear(heard, subjects, limits, now);
+        let joined = self.instances.len() - known;
+        self.meters.add(Series::InstanceJoined, joined as u64);
+        match heard_of {
             Err(full) => {
                 let mut denied = Denied::new(DenialKind::Limit, full);
                 denied.sender = Some((heard.service.clone(), heard.instance.clone()));
@@ -88,6 +93,7 @@ impl Table {
 
     pub(super) fn leave(&mut self, service: &ServiceName, instance: &InstanceId) {
         if self.instances.leave(service, instance) {
+            self.meters.inc(Series::InstanceLeft);
             self.dirty.insert(service.clone());
         }
     }
@@ -112,6 +118,7 @@ impl Table {
         let (service, hash) = (service.clone(), hash.to_owned());
         self.refused.forget(service.as_str(), &hash);
         self.turned_away.forget(service.as_str(), &hash);
+        self.meters.inc(Series::ConfigAccepted);
         tracing::info!(%service, config = hash, label = config.config_version, "took a config");
         self.pulls.done(&ConfigKey { service, hash });
         Ok(())
@@ -129,6 +136,7 @@ impl Table {
     ) -> Vec<Reason> {
         let ConfigKey { service, hash } = key;
         let reasons = bounded(reasons);
+        self.meters.inc(Series::ConfigRefused);
         if self.admission.may_log(service, instance, now) {
             tracing::warn!(
                 %service,

@@ -22,6 +22,7 @@ const UNKNOWN: &str = "unknown";
 
 impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
     pub(super) fn on_call(&mut self, channel: &Arc<Channel>, frame: Frame<'_>) {
+        self.traffic.called();
         let encoding = frame.payload.encoding;
         let reference = frame.reference;
         let read = match encoding {
@@ -134,6 +135,7 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
         request_id: &str,
         error: CallError,
     ) {
+        self.traffic.refused(error.code);
         let answer = Answer::from(error);
         if reference.is_some() {
             let reply = channel.reply_answer(reference, request_id, &answer, encoding);

@@ -1,0 +1,249 @@
+//! Metrics, spans and what operators see of the traffic.
+//!
+//! Each shard counts with a [`Recorder`] of its own: no lock, no look-up by label, no cache line
+//! that two threads write. What belongs to a function or an instance hangs at it in the registry's
+//! snapshot. Whoever reads (a scrape, `GET /v1/stats`) adds up.
+//!
+//! `docs/telemetry.md` lists every metric; [`names`] is where they are declared.
+
+mod attempt;
+pub mod docs;
+pub mod function_stats;
+pub mod histogram;
+pub mod meters;
+pub mod names;
+mod prometheus;
+mod recorder;
+pub mod stats;
+#[cfg(test)]
+mod tests;
+mod window;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use sluice_protocol::ErrorCode;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use self::attempt::{AttemptRecord, OK};
+use self::function_stats::FunctionStats;
+use self::histogram::Durations;
+use self::meters::{EdgeKind, Meters};
+use self::names::{Metric, Series};
+pub(crate) use self::prometheus::CONTENT_TYPE;
+pub use self::recorder::{CallRecord, Recorder};
+use crate::dispatch::guards::{Breakers, Guarded};
+use crate::dispatch::inbox::Inbox;
+use crate::edge::capacity::Capacity;
+use crate::health::Health;
+use crate::limiter::Limiter;
+use crate::registry::Registry;
+use crate::registry::snapshot::{Function, Instance};
+
+/// What the telemetry looks at when it is read.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// Functions and instances.
+    pub registry: Arc<Registry>,
+    /// Broker, Redis, readiness.
+    pub health: Arc<Health>,
+    /// Open connections.
+    pub capacity: Arc<Capacity>,
+    /// Circuits.
+    pub breakers: Breakers,
+    /// Rate limits.
+    pub limiter: Arc<Limiter>,
+}
+
+/// The telemetry of a gateway process.
+#[derive(Debug)]
+pub struct Telemetry {
+    sources: Sources,
+    /// Of each thread; the first are those of everything that is no shard.
+    meters: Mutex<Vec<Arc<Meters>>>,
+    inboxes: Mutex<Vec<Arc<Inbox>>>,
+    unknown: Arc<FunctionStats>,
+    tick: AtomicU64,
+}
+
+impl Telemetry {
+    /// Telemetry that adds up what the registry and all recorders count.
+    #[must_use]
+    pub fn new(sources: Sources) -> Self {
+        Self {
+            meters: Mutex::new(vec![sources.registry.meters().clone()]),
+            sources,
+            inboxes: Mutex::default(),
+            unknown: Arc::default(),
+            tick: AtomicU64::new(0),
+        }
+    }
+
+    /// The recorder of a new thread.
+    #[must_use]
+    pub fn recorder(&self, thread: usize) -> Arc<Recorder> {
+        let meters = Arc::new(Meters::default());
+        self.meters.lock().push(meters.clone());
+        Arc::new(Recorder::new(thread, meters, self.unknown.clone()))
+    }
+
+    /// Counts also what this inbox drops.
+    pub fn watch(&self, inbox: Arc<Inbox>) {
+        self.inboxes.lock().push(inbox);
+    }
+
+    /// Samples all functions once a second, for rates.
+    pub async fn sample(self: Arc<Self>, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(window::TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Burst);
+        // The first one comes at once.
+        ticks.tick().await;
+        let sampling = async {
+            loop {
+                ticks.tick().await;
+                self.tick();
+            }
+        };
+        stop.run_until_cancelled(sampling).await;
+    }
+
+    fn tick(&self) {
+        let tick = self.tick.fetch_add(1, Ordering::Relaxed) + 1;
+        for function in self.functions() {
+            let totals = function.stats.totals();
+            function.stats.window.lock().tick(tick, &totals);
+        }
+        let totals = self.unknown.totals();
+        self.unknown.window.lock().tick(tick, &totals);
+    }
+
+    fn now(&self) -> u64 {
+        self.tick.load(Ordering::Relaxed)
+    }
+
+    fn sum(&self, series: Series) -> u64 {
+        let meters = self.meters.lock();
+        let all = meters.iter().map(|m| m.get(series));
+        all.fold(0, u64::wrapping_add)
+    }
+
+    fn refused(&self, edge: EdgeKind, code: ErrorCode) -> u64 {
+        let meters = self.meters.lock();
+        meters.iter().map(|m| m.get_refused(edge, code)).sum()
+    }
+
+    fn limiter_durations(&self) -> Durations {
+        let mut sum = Durations::default();
+        for meters in self.meters.lock().iter() {
+            meters.limiter.add_to(&mut sum);
+        }
+        sum
+    }
+
+    fn dropped_replies(&self) -> (u64, u64) {
+        let inboxes = self.inboxes.lock();
+        let stats = || inboxes.iter().map(|inbox| &inbox.stats);
+        (
+            stats().map(|s| s.unknown.load(Ordering::Relaxed)).sum(),
+            stats().map(|s| s.surplus.load(Ordering::Relaxed)).sum(),
+        )
+    }
+
+    fn functions(&self) -> Vec<Arc<Function>> {
+        let snapshot = self.sources.registry.snapshot();
+        let all = snapshot.services.values().flat_map(|f| f.values());
+        let mut all: Vec<_> = all.flat_map(|f| f.versions.iter().cloned()).collect();
+        let key = |f: &Arc<Function>| (f.service.clone(), f.request_type.clone());
+        // Stable: versions keep their order.
+        all.sort_by_cached_key(key);
+        all
+    }
+
+    fn each_function<E>(
+        &self,
+        mut visit: impl FnMut(&str, &str, &str, &FunctionStats) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for function in self.functions() {
+            let (service, name) = (function.service.as_str(), function.request_type.as_str());
+            visit(
+                service,
+                name,
+                prometheus::version(&function),
+                &function.stats,
+            )?;
+        }
+        visit(names::UNKNOWN, names::UNKNOWN, "", &self.unknown)
+    }
+
+    /// Each instance once, by service and id.
+    fn instances(&self) -> Vec<Arc<Instance>> {
+        let functions = self.functions();
+        let variants = functions.iter().flat_map(|f| &f.variants);
+        let mut all: Vec<_> = variants.flat_map(|v| v.instances.iter().cloned()).collect();
+        all.sort_by(|a, b| (&a.service, &a.id).cmp(&(&b.service, &b.id)));
+        all.dedup_by(|a, b| a.service == b.service && a.id == b.id);
+        all
+    }
+
+    /// What is not counted but looked up: label values and value of each series.
+    fn state_of(&self, metric: &Metric) -> Vec<(Vec<String>, u64)> {
+        let sources = &self.sources;
+        let one = |value: u64| vec![(Vec::new(), value)];
+        match metric.name {
+            n if n == names::EDGE_CONNECTIONS_OPEN.name => {
+                one(sources.capacity.open_connections() as u64)
+            }
+            n if n == names::BROKER_CONNECTED.name => {
+                one(u64::from(sources.health.broker_connected()))
+            }
+            n if n == names::REDIS_AVAILABLE.name => {
+                one(u64::from(sources.health.redis_available() != Some(false)))
+            }
+            n if n == names::READY.name => one(u64::from(sources.health.is_ready())),
+            n if n == names::REGISTRY_SERVICES.name => {
+                one(sources.registry.snapshot().services.len() as u64)
+            }
+            n if n == names::REGISTRY_FUNCTIONS.name => one(self.functions().len() as u64),
+            n if n == names::REGISTRY_INSTANCES.name => self.instances_by_service(),
+            n if n == names::BREAKERS_OPEN.name => self.open_breakers(),
+            n if n == names::LIMIT_REFUSALS.name => self.limit_refusals(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn instances_by_service(&self) -> Vec<(Vec<String>, u64)> {
+        let mut counts = std::collections::BTreeMap::new();
+        for instance in self.instances() {
+            *counts.entry(instance.service.to_string()).or_default() += 1;
+        }
+        let each = counts.into_iter();
+        each.map(|(service, n)| (vec![service], n)).collect()
+    }
+
+    fn limit_refusals(&self) -> Vec<(Vec<String>, u64)> {
+        let all = self.sources.limiter.refusals().into_iter();
+        let both = |(limit, refused, shadow): (String, u64, u64)| {
+            let labels = |enforced: &str| vec![limit.clone(), enforced.to_owned()];
+            [(labels("yes"), refused), (labels("no"), shadow)]
+        };
+        all.flat_map(both).collect()
+    }
+
+    fn open_breakers(&self) -> Vec<(Vec<String>, u64)> {
+        let (mut functions, mut instances) = (0, 0);
+        for status in self.sources.breakers.list() {
+            if status.state == "closed" {
+                continue;
+            }
+            match status.guarded {
+                Guarded::Function { .. } => functions += 1,
+                Guarded::Instance { .. } => instances += 1,
+            }
+        }
+        vec![
+            (vec!["function".to_owned()], functions),
+            (vec!["instance".to_owned()], instances),
+        ]
+    }
+}
