@@ -1,5 +1,5 @@
 # Stands in for the official image of the same name: same entry point, same paths.
-ARG BASE_IMAGE=sluice-base
+ARG BASE_IMAGE=sluice-base-servers
 FROM ${BASE_IMAGE}
 EXPOSE 6379
 RUN mkdir -p /data && chown 999:1000 /data

@@ -138,7 +138,9 @@ impl WorkerBuilder {
     }
 
     /// The broker: one URL, or several of one cluster joined by commas. Otherwise
-    /// `SLUICE_NATS_URL`, else `nats://127.0.0.1:4222`. Names and passwords may stand in it.
+    /// `SLUICE_NATS_URL`, else `nats://127.0.0.1:4222`. A user name, password or token in it is
+    /// refused when the worker starts: they go into [`user_password`](Self::user_password) and
+    /// [`token`](Self::token).
     pub fn connect(mut self, url: &str) -> Self {
         self.nats.url = Some(url.to_owned());
         self

@@ -33,8 +33,19 @@ impl NatsOptions {
         url.split(',')
             .map(|one| {
                 let one = one.trim();
-                one.parse()
-                    .map_err(|e| format!("{one:?} is not the address of a NATS server: {e}"))
+                // What stands before an @ may be a secret: it is not shown.
+                let shown = one.rsplit_once('@').map_or(one, |(_, host)| host);
+                let address: ServerAddr = one
+                    .parse()
+                    .map_err(|e| format!("{shown:?} is not the address of a NATS server: {e}"))?;
+                // The client would ignore them, and addresses stand in logs.
+                if address.has_user_pass() || address.password().is_some() {
+                    return Err(format!(
+                        "the address of the NATS server {shown:?} holds a user name, password or \
+                         token: give them to user_password() or token()"
+                    ));
+                }
+                Ok(address)
             })
             .collect()
     }
@@ -98,5 +109,25 @@ mod tests {
         assert_eq!(hosts, ["a", "b"]);
         let fault = of("http://a").servers().unwrap_err();
         assert!(fault.contains("\"http://a\""), "{fault}");
+    }
+
+    #[test]
+    fn nobody_signs_in_by_the_address() {
+        for url in [
+            "nats://ann:hunter2@a:1",
+            "b, nats://hunter2@a",
+            "tls://:hunter2@a",
+        ] {
+            let options = NatsOptions {
+                url: Some(url.into()),
+                ..NatsOptions::default()
+            };
+            let fault = options.servers().unwrap_err();
+            assert!(
+                fault.contains("\"a\"") && fault.contains("user_password"),
+                "{fault}"
+            );
+            assert!(!fault.contains("hunter2"), "{fault}");
+        }
     }
 }

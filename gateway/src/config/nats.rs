@@ -98,6 +98,13 @@ impl Urls {
         if address.host().is_empty() || address.host().contains(char::is_whitespace) {
             return Err(format!("{shown:?} names no host; {expected}"));
         }
+        // The client would ignore them, and addresses stand in logs.
+        if address.has_user_pass() || address.password().is_some() {
+            return Err(format!(
+                "{shown:?} holds a user name, password or token: they go into nats.user and \
+                 nats.password, or nats.token"
+            ));
+        }
         Ok(())
     }
 }
@@ -158,7 +165,7 @@ mod tests {
             "nats://127.0.0.1:4222",
             "tls://nats.example",
             "localhost:4222",
-            "nats://u:p@a:1, nats://b:2",
+            "nats://a:1, nats://b:2",
         ] {
             assert!(parse(good).is_ok(), "{good}");
         }
@@ -166,6 +173,19 @@ mod tests {
         assert_eq!(faults.len(), 3, "{faults:?}");
         assert!(faults[0].contains("\"redis\""));
         assert!(!faults.join("").contains("pass"), "{faults:?}");
+    }
+
+    #[test]
+    fn nobody_signs_in_by_the_address() {
+        for url in [
+            "nats://ann:hunter2@a:1",
+            "nats://hunter2@a",
+            "tls://:hunter2@a",
+        ] {
+            let fault = Urls.parse(&Raw::Text(url)).unwrap_err().remove(0);
+            assert!(fault.contains("nats.password"), "{url}: {fault}");
+            assert!(!fault.contains("hunter2"), "{fault}");
+        }
     }
 
     #[test]
