@@ -165,7 +165,7 @@ impl WorkerBuilder {
         self
     }
 
-    /// Signs in with a credentials file (JWT and key).
+    /// Signs in with a credentials file (JWT and key), read anew for each connection.
     pub fn credentials_file(mut self, path: impl AsRef<Path>) -> Self {
         self.nats.credentials = Some(path.as_ref().to_owned());
         self

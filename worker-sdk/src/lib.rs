@@ -45,6 +45,7 @@ mod builder;
 mod call;
 mod codec;
 mod context;
+mod credentials;
 mod error;
 mod function;
 mod handler;
@@ -61,6 +62,7 @@ pub use builder::{
 };
 pub use call::Call;
 pub use context::Context;
+pub use credentials::credentials_file;
 pub use error::Error;
 pub use function::Function;
 pub use handler::Handler;

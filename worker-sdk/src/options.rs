@@ -51,8 +51,13 @@ impl NatsOptions {
     }
 
     /// The client's options, all but its name and its callbacks.
-    pub(crate) async fn to_client(&self) -> Result<ConnectOptions, String> {
-        let mut options = ConnectOptions::new().require_tls(self.require_tls);
+    pub(crate) fn to_client(&self) -> Result<ConnectOptions, String> {
+        let options = match &self.credentials {
+            Some(path) => crate::credentials_file(path)
+                .map_err(|e| format!("credentials file {}: {e}", path.display()))?,
+            None => ConnectOptions::new(),
+        };
+        let mut options = options.require_tls(self.require_tls);
         if let Some((user, password)) = &self.user {
             options = options.user_and_password(user.clone(), password.clone());
         }
@@ -61,12 +66,6 @@ impl NatsOptions {
         }
         if let Some(seed) = &self.nkey {
             options = options.nkey(seed.trim().to_owned());
-        }
-        if let Some(path) = &self.credentials {
-            options = options
-                .credentials_file(path)
-                .await
-                .map_err(|e| format!("credentials file {}: {e}", path.display()))?;
         }
         if let Some(path) = &self.tls_ca {
             options = options.add_root_certificates(path.clone());

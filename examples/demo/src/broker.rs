@@ -81,17 +81,18 @@ impl Broker {
     }
 
     /// For a client beside it.
-    pub(crate) async fn client(&self) -> Result<ConnectOptions, String> {
-        let mut connect = ConnectOptions::new().require_tls(self.tls_require);
+    pub(crate) fn client(&self) -> Result<ConnectOptions, String> {
+        let connect = match &self.credentials {
+            Some(path) => sluice_worker::credentials_file(path)
+                .map_err(|e| format!("{}: {e}", path.display()))?,
+            None => ConnectOptions::new(),
+        };
+        let mut connect = connect.require_tls(self.tls_require);
         if let (Some(user), Some(password)) = (&self.user, &self.password) {
             connect = connect.user_and_password(user.clone(), password.clone());
         }
         if let Some(seed) = &self.nkey {
             connect = connect.nkey(seed.trim().to_owned());
-        }
-        if let Some(path) = &self.credentials {
-            let read = connect.credentials_file(path).await;
-            connect = read.map_err(|e| format!("{}: {e}", path.display()))?;
         }
         if let Some(path) = &self.tls_ca {
             connect = connect.add_root_certificates(path.clone());

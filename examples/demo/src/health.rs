@@ -14,7 +14,7 @@ pub(super) async fn check(options: &Options) -> Result<(), String> {
     let instance = options
         .instance()
         .ok_or("whose health? Give --instance or --instance-is-hostname")?;
-    let connect = options.broker.client().await?;
+    let connect = options.broker.client()?;
     let client = connect
         .connection_timeout(PATIENCE)
         .connect(options.broker.servers())

@@ -24,7 +24,7 @@ section! {
         token: Option<String> = None, Secret;
         /// Seed of an NKey, `SU…`: the gateway signs the server's challenge with it.
         nkey: Option<String> = None, Seed;
-        /// File with NATS credentials (JWT and seed).
+        /// File with NATS credentials (JWT and seed); read anew for each connection.
         credentials: Option<PathBuf> = None, ReadableFile;
         /// Whether a server without TLS is refused. `tls://` in `url` says the same.
         tls_require: bool = false, Flag;

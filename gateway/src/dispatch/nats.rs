@@ -61,7 +61,11 @@ pub async fn connect(
         note(&sender, &event, &server);
         std::future::ready(())
     };
-    let mut options = ConnectOptions::new()
+    let options = match &config.credentials {
+        Some(path) => sluice_worker::credentials_file(path).map_err(ConnectError::Credentials)?,
+        None => ConnectOptions::new(),
+    };
+    let mut options = options
         .name(name)
         .retry_on_initial_connect()
         .max_reconnects(None)
@@ -76,12 +80,6 @@ pub async fn connect(
     }
     if let Some(seed) = &config.nkey {
         options = options.nkey(seed.clone());
-    }
-    if let Some(path) = &config.credentials {
-        let text = std::fs::read_to_string(path).map_err(ConnectError::Credentials)?;
-        options = options
-            .credentials(&text)
-            .map_err(ConnectError::Credentials)?;
     }
     if let Some(path) = &config.tls_ca {
         options = options.add_root_certificates(path.clone());

@@ -37,11 +37,16 @@ impl Operator {
 
     /// A credentials file for a new user.
     pub(crate) fn user(&self) -> String {
+        self.user_until(None)
+    }
+
+    /// The same, for a user whose JWT expires at this unix time.
+    pub(crate) fn user_until(&self, expires: Option<u64>) -> String {
         let user = KeyPair::new_user();
         let claims = json!({
             "type": "user", "version": 2, "pub": {}, "sub": {}, "subs": -1, "data": -1, "payload": -1,
         });
-        let token = jwt(&self.account, &user.public_key(), &claims);
+        let token = jwt_until(&self.account, &user.public_key(), &claims, expires);
         let seed = user.seed().unwrap();
         format!(
             "-----BEGIN NATS USER JWT-----\n{token}\n------END NATS USER JWT------\n\n\
@@ -51,11 +56,18 @@ impl Operator {
 }
 
 fn jwt(issuer: &KeyPair, subject: &str, claims: &Value) -> String {
+    jwt_until(issuer, subject, claims, None)
+}
+
+fn jwt_until(issuer: &KeyPair, subject: &str, claims: &Value, expires: Option<u64>) -> String {
     let part = |value: Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
-    let body = json!({
+    let mut body = json!({
         "jti": subject, "iat": 1_700_000_000, "iss": issuer.public_key(), "name": subject, "sub": subject,
         "nats": claims,
     });
+    if let Some(expires) = expires {
+        body["exp"] = expires.into();
+    }
     let text = [
         part(json!({"typ": "JWT", "alg": "ed25519-nkey"})),
         part(body),

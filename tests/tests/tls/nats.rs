@@ -2,6 +2,7 @@
 //! begins before or after the server's greeting.
 
 use std::process::Command;
+use std::time::SystemTime;
 
 use nkeys::KeyPair;
 use serde_json::json;
@@ -177,6 +178,51 @@ async fn credentials_files_with_a_current_nats() {
 #[tokio::test]
 async fn credentials_files_and_tls_before_the_greeting() {
     with_credentials(BrokerKind::NatsCurrent, ", handshake_first: true", true).await;
+}
+
+/// JWTs that live for seconds: the server ends the connections, and the file has a new one by then.
+#[tokio::test]
+async fn credentials_that_expire_are_replaced_in_their_file() {
+    let kind = BrokerKind::NatsCurrent;
+    if !kind.is_available() {
+        return;
+    }
+    let files = Certificates::new().unwrap();
+    let operator = Operator::new();
+    let broker = Broker::start_with(kind, &operator.config()).await.unwrap();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let soon = now.unwrap().as_secs() + 5;
+    let names = ["gateway.creds", "worker.creds"];
+    for name in names {
+        files.write(name, &operator.user_until(Some(soon))).unwrap();
+    }
+    let gateway = Gateway::builder(broker.url())
+        .option("nats", "credentials", files.text("gateway.creds"))
+        .start()
+        .await
+        .unwrap();
+    let worker = Worker::builder(broker.url())
+        .env("SLUICE_NATS_CREDENTIALS", files.text("worker.creds"))
+        .start()
+        .unwrap();
+    gateway.wait_ready().await.unwrap();
+    is_served(&gateway).await;
+    for name in names {
+        files.write(name, &operator.user()).unwrap();
+    }
+    let ended = |line: &str| line.contains("the connection to the broker broke");
+    let process = gateway.process();
+    process
+        .wait_line("the end of the connection", ended)
+        .await
+        .unwrap();
+    let ended = |line: &str| line.contains("disconnected");
+    worker
+        .process()
+        .wait_line("the worker's, too", ended)
+        .await
+        .unwrap();
+    is_served(&gateway).await;
 }
 
 #[tokio::test]

@@ -34,7 +34,6 @@ pub(crate) async fn connect(
     let (link, seen) = watch::channel(Link::default());
     let client = options
         .to_client()
-        .await
         .map_err(WorkerError::Nats)?
         .name(name)
         .retry_on_initial_connect()
