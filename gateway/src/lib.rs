@@ -24,6 +24,8 @@ pub mod hooks;
 pub mod idempotency;
 pub mod identity;
 pub mod limiter;
+pub mod live;
+pub mod overrides;
 pub mod pipeline;
 pub mod redis_link;
 pub mod registry;

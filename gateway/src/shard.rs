@@ -7,6 +7,7 @@ use crate::dev::page::Page;
 use crate::edge::capacity::Capacity;
 use crate::health::Health;
 use crate::identity::Identifier;
+use crate::live::Live;
 use crate::pipeline::Pipeline;
 use crate::results::ResultStore;
 
@@ -27,6 +28,8 @@ pub struct Shard {
     pub capacity: Arc<Capacity>,
     /// Lets callers in, shared by all shards.
     pub identifier: Arc<Identifier>,
+    /// What is open now, shared by all shards.
+    pub live: Arc<Live>,
     /// The configuration, shared by all shards.
     pub config: Arc<Config>,
 }

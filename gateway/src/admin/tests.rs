@@ -8,6 +8,7 @@ use tower::ServiceExt;
 use super::access::OperatorToken;
 use super::action::Grants;
 use super::*;
+use crate::sticky::memory::MemorySticky;
 
 const ALL: &str = "all-0123456789abcdef";
 const NONE: &str = "none-0123456789abcdef";
@@ -26,8 +27,18 @@ fn desk(anonymous_read: bool) -> Router {
         token("none", NONE, &[]),
         token("read", READ, &["*:read"]),
     ];
+    let registry = Arc::new(Registry::default());
     router(Parts {
-        registry: Arc::new(Registry::default()),
+        breakers: Breakers::new(
+            registry.clone(),
+            crate::dispatch::Clock::start(),
+            config.breaker.clone(),
+        ),
+        bulkheads: Bulkheads::new(registry.clone()),
+        sticky: Arc::new(MemorySticky::new(config.dispatch.sticky_ttl, 100)),
+        live: Arc::default(),
+        steering: Arc::new(Steering::in_memory(registry.clone())),
+        registry,
         health: Arc::default(),
         limiter: Arc::new(Limiter::in_memory(&config.limit, &config.limits)),
         identifier: Arc::new(Identifier::new(&config)),
@@ -66,11 +77,7 @@ async fn every_route_refuses_without_with_a_wrong_and_with_a_weak_token_and_note
     let router = desk(false);
     let mut refused = 0;
     for route in routes::all() {
-        let path = route
-            .path
-            .replace("{service}", "s")
-            .replace("{function}", "f")
-            .replace("{name}", "n");
+        let path = filled(route.path);
         for (token, status) in [
             (None, StatusCode::UNAUTHORIZED),
             (Some("wrong-0123456789abcdef"), StatusCode::UNAUTHORIZED),
@@ -92,7 +99,75 @@ async fn every_route_refuses_without_with_a_wrong_and_with_a_weak_token_and_note
     let entries = audit["entries"].as_array().unwrap();
     let noted = entries.iter().filter(|e| e["allowed"] == false).count();
     assert_eq!(noted, refused);
+    let only = "/v1/audit?allowed=false&operator=read&limit=2&offset=1";
+    let (_, part) = ask(&router, &Method::GET, only, Some(ALL)).await;
+    let writes = routes::all().iter().filter(|r| r.action.write).count();
+    assert_eq!(part["total"], writes, "{part}");
+    assert_eq!(part["entries"].as_array().unwrap().len(), 2, "{part}");
+    assert_eq!(part["next_offset"], 3, "{part}");
     assert!(!audit.to_string().contains("0123456789abcdef"));
+}
+
+/// A path of the table with something in each place.
+fn filled(path: &str) -> String {
+    let part = |part: &str| match part {
+        "{id}" => "1".to_owned(),
+        part => part.trim_matches(['{', '}']).to_owned(),
+    };
+    path.split('/').map(part).collect::<Vec<_>>().join("/")
+}
+
+#[tokio::test]
+async fn the_openapi_document_has_every_route_with_its_action_parameters_and_errors() {
+    let router = desk(false);
+    let get = &Method::GET;
+    let (status, document) = ask(&router, get, "/v1/openapi.json", Some(READ)).await;
+    assert_eq!(
+        (status, &document["openapi"]),
+        (StatusCode::OK, &"3.1.0".into())
+    );
+    let mut ids = std::collections::HashSet::new();
+    for route in routes::all() {
+        let (path, method) = (route.path, route.method.as_str().to_lowercase());
+        let operation = &document["paths"][path][&method];
+        let action = operation["x-sluice-action"].as_str();
+        assert_eq!(action, Some(route.action.to_string().as_str()), "{path}");
+        assert!(!operation["summary"].as_str().unwrap().is_empty(), "{path}");
+        assert!(ids.insert(operation["operationId"].to_string()), "{path}");
+        for status in ["200", "401", "403"] {
+            assert!(
+                operation["responses"][status].is_object(),
+                "{path} {status}"
+            );
+        }
+        let parameters = operation["parameters"].as_array().unwrap();
+        let in_path = parameters.iter().filter(|p| p["in"] == "path");
+        assert_eq!(in_path.count(), path.matches('{').count(), "{path}");
+        let in_query = parameters.iter().filter(|p| p["in"] == "query");
+        assert_eq!(in_query.count(), route.query.len(), "{path}");
+        let has_body = operation["requestBody"].is_object();
+        assert_eq!(has_body, !route.body.is_empty(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn each_query_parameter_of_the_document_is_taken() {
+    // A parameter that a handler does not know is ignored by it; one that it cannot read is not.
+    let router = desk(false);
+    for route in routes::all() {
+        for name in route.query {
+            let (name, wrong) =
+                match name.trim_end_matches('!') {
+                    name @ ("limit" | "offset" | "after" | "live" | "drained" | "allowed"
+                    | "state") => (name, "wrong"),
+                    _ => continue,
+                };
+            let path = format!("{}?{name}={wrong}", filled(route.path));
+            let (status, body) = ask(&router, &route.method, &path, Some(ALL)).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{path} {body}");
+            assert_eq!(body["error_code"], "invalid_request", "{path} {body}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -107,6 +182,24 @@ async fn anonymous_reads_are_for_development_and_a_wrong_token_is_refused_there_
 }
 
 #[tokio::test]
+async fn what_is_no_route_says_so_in_the_form_of_all_errors() {
+    let router = desk(false);
+    for (method, path, status) in [
+        (Method::GET, "/", StatusCode::NOT_FOUND),
+        (Method::GET, "/v1/nothing", StatusCode::NOT_FOUND),
+        (
+            Method::PATCH,
+            "/v1/services",
+            StatusCode::METHOD_NOT_ALLOWED,
+        ),
+    ] {
+        let (got, body) = ask(&router, &method, path, Some(ALL)).await;
+        assert_eq!(got, status, "{path}");
+        assert!(body["error_code"].is_string(), "{path} {body}");
+    }
+}
+
+#[tokio::test]
 async fn health_needs_no_token() {
     let router = desk(false);
     let (status, _) = ask(&router, &Method::GET, "/health/live", None).await;
@@ -116,9 +209,14 @@ async fn health_needs_no_token() {
 #[tokio::test]
 async fn the_config_is_shown_with_its_secrets_masked() {
     let (_, body) = ask(&desk(false), &Method::GET, "/v1/config", Some(READ)).await;
-    let text = body["config"].as_str().unwrap();
-    assert!(text.contains("admin"), "{text}");
-    assert!(!text.contains("0123456789abcdef"));
+    let read = &body["config"]["admin"]["anonymous_read"];
+    assert_eq!(
+        *read,
+        serde_json::json!({"value": "false", "default": true})
+    );
+    let tokens = &body["config"]["admin"]["tokens"];
+    assert_eq!(tokens["value"], r#"["all", "none", "read"]"#);
+    assert!(!body.to_string().contains("0123456789abcdef"));
 }
 
 #[tokio::test]

@@ -8,15 +8,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::limits;
 use super::shards::{Shards, Shared};
+use super::steering;
 use crate::admin;
 use crate::config::Config;
 use crate::dev::page::Page;
 use crate::dispatch::Clock;
+use crate::dispatch::guards::{Breakers, Bulkheads};
 use crate::dispatch::nats::{self, ConnectError};
 use crate::edge::capacity::Capacity;
 use crate::edge::listener::bind_shards;
 use crate::health::Health;
 use crate::identity::Identifier;
+use crate::live::Live;
+use crate::overrides::Steering;
 use crate::redis_link::{OpenError, RedisLink};
 use crate::registry::fixed::InvalidFixed;
 use crate::registry::{Registry, Settings};
@@ -96,6 +100,7 @@ pub(super) struct Running {
     pub(super) http: SocketAddr,
     pub(super) admin: SocketAddr,
     pub(super) registry: Arc<Registry>,
+    pub(super) steering: Arc<Steering>,
     config: Arc<Config>,
     health: Arc<Health>,
     shards: Shards,
@@ -125,6 +130,7 @@ impl Running {
         let identifier = Arc::new(Identifier::new(&config));
         identifier.start(&background);
         follow_revocations(&identifier, &config, &client, &subjects, &background)?;
+        let steering = steering::start(&config, &registry, &client, &subjects, &background).await?;
         let limits = limits::start(&config, &registry, client, &subjects, &background)?;
         let listen = |what, address| {
             move |reason| AppError::Listen {
@@ -146,19 +152,27 @@ impl Running {
             .await
             .map_err(listen("admin.listen", config.admin.listen))?;
         let admin = admin_listener.local_addr()?;
+        let stores = StoreMaker::start(&config, &health, &background)?;
+        let (clock, live) = (Clock::start(), Arc::new(Live::default()));
         let router = admin::router(admin::Parts {
+            breakers: Breakers::new(registry.clone(), clock, config.breaker.clone()),
+            bulkheads: Bulkheads::new(registry.clone()),
+            sticky: stores.open()?.sticky,
+            live: live.clone(),
             registry: registry.clone(),
             health: health.clone(),
             config: config.clone(),
             limiter: limits.limiter.clone(),
             identifier: identifier.clone(),
+            steering: steering.clone(),
         });
         tokio::spawn(admin::serve(admin_listener, router, background.clone()));
         let shared = Shared {
             subjects,
-            clock: Clock::start(),
+            clock,
+            live,
             registry: registry.clone(),
-            stores: StoreMaker::start(&config, &health, &background)?,
+            stores,
             page: page.then(|| Arc::new(Page::new(registry.clone()))),
             health: health.clone(),
             capacity: Arc::new(Capacity::new(&config)),
@@ -172,6 +186,7 @@ impl Running {
             http,
             admin,
             registry,
+            steering,
             config,
             health,
             shards,

@@ -20,6 +20,7 @@ use crate::edge::capacity::Capacity;
 use crate::health::Health;
 use crate::hooks::Callbacks;
 use crate::identity::Identifier;
+use crate::live::Live;
 use crate::pipeline::Pipeline;
 use crate::registry::Registry;
 use crate::shard::Shard;
@@ -39,6 +40,7 @@ pub(super) struct Shared {
     pub(super) identifier: Arc<Identifier>,
     pub(super) config: Arc<Config>,
     pub(super) callbacks: Arc<Callbacks>,
+    pub(super) live: Arc<Live>,
 }
 
 /// For the last messages, after the drain.
@@ -169,7 +171,8 @@ fn shard(id: usize, shared: &Shared, stores: Stores, broker: Arc<NatsBroker>) ->
         stores.sticky,
         options,
         shared.config.breaker.clone(),
-    );
+    )
+    .listed_in(shared.live.clone());
     Arc::new(Shard {
         id,
         pipeline: Pipeline::new(
@@ -180,12 +183,14 @@ fn shard(id: usize, shared: &Shared, stores: Stores, broker: Arc<NatsBroker>) ->
             shared.callbacks.clone(),
         )
         .with_once(stores.once)
+        .of_shard(id)
         .limited_by(limiter, shared.limits.refused.clone()),
         results: stores.results,
         page: shared.page.clone(),
         health: shared.health.clone(),
         capacity: shared.capacity.clone(),
         identifier: shared.identifier.clone(),
+        live: shared.live.clone(),
         config: shared.config.clone(),
     })
 }

@@ -14,8 +14,9 @@ section! {
     ["admin"] Admin {
         /// Where operators connect. Keep it away from clients.
         listen: SocketAddr = loopback(4001), Address;
-        /// Who may look and change, by token, and what: `services`, `limits`, `breakers`, `log`,
-        /// `config` and `audit`, each with `:read`, `:write` or `:*`; `*` for all. Without
+        /// Who may look and change, by token, and what: `services`, `versions`,
+        /// `instances`, `sticky`, `connections`, `limits`, `breakers`, `log`, `identity`, `config`,
+        /// `cluster` and `audit`, each with `:read`, `:write` or `:*`; `*` for all. Without
         /// tokens only health is answered.
         tokens: Vec<OperatorToken> = Vec::new(), OperatorTokens;
         /// Whether whoever reaches the port may look without a token. For development.

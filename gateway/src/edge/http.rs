@@ -16,6 +16,7 @@ mod accept;
 mod body;
 mod call;
 mod cors;
+mod deprecation;
 mod fields;
 mod follow;
 mod health;

@@ -35,6 +35,10 @@ impl phoenix::CallService for SocketCalls {
         let permit = self.0.capacity.enter()?;
         Ok(self.0.pipeline.run(call).await?.holding(permit))
     }
+
+    fn has_notices(&self) -> bool {
+        self.0.pipeline.has_notices()
+    }
 }
 
 #[derive(Debug)]
@@ -57,7 +61,8 @@ pub(super) fn door(shard: &Arc<Shard>, drain: CancellationToken) -> Arc<dyn Door
     };
     let guard = Guard(shard.identifier.clone());
     let calls = SocketCalls(shard.clone());
-    let sockets = Sockets::new(config.phoenix.options(), calls, guard.clone(), drain);
+    let sockets = Sockets::new(config.phoenix.options(), calls, guard.clone(), drain)
+        .listed_in(shard.live.clone());
     Arc::new(PhoenixDoor {
         sockets,
         guard,

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::limit::Limited;
 use super::resolve::Resolved;
+use crate::registry::callers::Caller;
 use crate::registry::snapshot::{Function, Snapshot, Variant};
 
 /// A call that passed every stage: the only thing that dispatch takes.
@@ -122,6 +123,18 @@ impl Ready {
     #[must_use]
     pub fn encoding(&self) -> Encoding {
         self.args.encoding
+    }
+
+    /// Counts its caller, on a shard.
+    pub(super) fn count_caller(&self, shard: usize) {
+        let call = &self.call.call;
+        let caller = match (&call.caller.api_key, &call.identity.user_id) {
+            (Some(name), _) => Caller::ApiKey(name),
+            (None, Some(id)) => Caller::User(id),
+            (None, None) => Caller::Anonymous,
+        };
+        let callers = &self.call.function.callers;
+        callers.count(shard, caller, self.call.started);
     }
 
     /// The client's id of the request.

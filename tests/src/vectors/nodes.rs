@@ -94,6 +94,8 @@ fn function(mode: &Value, nodes: &Value) -> Option<Function> {
         request_type: name,
         version: None,
         disabled: false,
+        by_instance: false,
+        notice: None,
         variants: vec![Variant {
             config_hash: "c".to_owned(),
             spec: Arc::new(spec),
@@ -103,6 +105,7 @@ fn function(mode: &Value, nodes: &Value) -> Option<Function> {
         round_robin: Arc::default(),
         breaker: Arc::default(),
         bulkhead: Arc::default(),
+        callers: Arc::default(),
     })
 }
 

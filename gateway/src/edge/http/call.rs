@@ -10,6 +10,7 @@ use sluice_protocol::request::no_args;
 use sluice_protocol::response::Answer;
 use sluice_protocol::{CallError, Encoding, ErrorCode, Identity, Payload, Request};
 
+use super::deprecation;
 use super::negotiate::StreamFormat;
 use super::query::args_from_query;
 use super::quota;
@@ -208,9 +209,19 @@ impl<S: CallService> Edge<S> {
     ) -> Result<Response<Body>, CallError> {
         let quota = self.calls.has_limits().then(Arc::default);
         call.caller.quota.clone_from(&quota);
+        let notice = self.calls.has_notices().then(Arc::default);
+        call.caller.notice.clone_from(&notice);
         let answered = self.answer(asked, call, permit).await;
         let left = quota.as_ref().and_then(|q| q.get());
-        answered.map(|response| quota::tell(response, left))
+        let answered = answered.map(|response| quota::tell(response, left));
+        match notice.as_ref().and_then(|n| n.get()) {
+            // Errors too: who is told only of success may never hear of it.
+            Some(notice) => {
+                let response = answered.unwrap_or_else(|error| asked.error(error));
+                Ok(deprecation::tell(response, notice))
+            }
+            None => answered,
+        }
     }
 
     async fn answer(

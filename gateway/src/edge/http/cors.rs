@@ -12,8 +12,9 @@ const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
     "accept, authorization, content-type, idempotency-key, last-event-id, sluice-version, \
      traceparent, x-device-id, x-request-id, x-timeout-ms, x-user-id, x-user-roles",
 );
-const RESPONSE_HEADERS: HeaderValue =
-    HeaderValue::from_static("location, ratelimit, ratelimit-policy, retry-after, x-request-id");
+const RESPONSE_HEADERS: HeaderValue = HeaderValue::from_static(
+    "deprecation, link, location, ratelimit, ratelimit-policy, retry-after, sunset, x-request-id",
+);
 /// Seconds that a browser may remember a preflight.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 

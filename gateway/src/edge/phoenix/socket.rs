@@ -14,6 +14,7 @@ mod token;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures_util::{Sink, Stream};
 use sluice_protocol::response::Answer;
@@ -30,6 +31,7 @@ use super::outbox::Outbox;
 use super::service::CallService;
 use super::{binary, text};
 use crate::identity::Session;
+use crate::live::{self, Ticket};
 
 /// A transport of WebSocket messages: a `WebSocketStream`, or channels in tests.
 pub(super) trait Transport:
@@ -92,6 +94,8 @@ pub(super) struct Socket<T, C, A> {
     /// Which source is asked first.
     first: usize,
     burst: usize,
+    /// Its place on the list of what is open.
+    ticket: Option<Ticket<live::Socket>>,
 }
 
 impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
@@ -122,8 +126,15 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
             leaving: false,
             first: 0,
             burst: 0,
+            ticket: None,
             shared,
         }
+    }
+
+    /// The same, on the list of what is open.
+    pub(super) fn listed_as(mut self, ticket: Ticket<live::Socket>) -> Self {
+        self.ticket = Some(ticket);
+        self
     }
 
     /// Serves the client until one side closes; the transport is handed back.
@@ -155,6 +166,11 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
                     }
                 }
                 Event::End(end) => return end,
+            }
+            if let Some(ticket) = &self.ticket {
+                let what = ticket.what();
+                what.calls.store(self.calls.len(), Ordering::Relaxed);
+                what.channels.store(self.channels.len(), Ordering::Relaxed);
             }
             if self.leaving && self.calls.len() == 0 {
                 return going_away();
