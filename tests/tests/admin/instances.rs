@@ -73,10 +73,15 @@ async fn a_drained_instance_gets_calls_from_no_gateway_also_after_restarts() {
 
 #[tokio::test]
 async fn a_sticky_key_is_told_and_forgotten() {
-    let cluster = cluster().gateways(1).workers(2).await.unwrap();
+    let cluster = cluster()
+        .gateways(1)
+        .workers(2)
+        .worker(|_, worker| worker.version("1.0.0"))
+        .await
+        .unwrap();
     let gateway = cluster.gateway(0);
     only(gateway, &["w0", "w1"]).await;
-    let path = "/v1/functions/demo/where_sticky/sticky?key=a%20b";
+    let path = "/v1/functions/demo/where_sticky/sticky?version=1.0.0&key=a%20b";
     let look = || ask(gateway, Method::GET, path, Value::Null);
     assert_eq!(look().await.1, json!({"instance": null}));
     let client = gateway.client().unwrap();
