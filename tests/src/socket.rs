@@ -10,7 +10,8 @@ use std::net::SocketAddr;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpSocket;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
@@ -24,11 +25,28 @@ pub const EVENT: &str = "phoenix_gen_api";
 
 /// One connection to a gateway's socket edge.
 pub struct Socket {
-    stream: WebSocketStream<TcpStream>,
+    stream: WebSocketStream<Box<dyn Wire>>,
     last_ref: u64,
 }
 
+/// What a socket runs over: TCP, or TLS.
+pub trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<W: AsyncRead + AsyncWrite + Unpin + Send> Wire for W {}
+
 impl Socket {
+    /// Opens a socket over a connection of the test's own; `url` begins with `ws://` or `wss://`.
+    pub async fn over(wire: impl Wire + 'static, url: &str) -> Result<Self> {
+        let wire: Box<dyn Wire> = Box::new(wire);
+        let (stream, _) = within("handshake", client_async(url, wire))
+            .await?
+            .map_err(|error| Error::because("socket", error))?;
+        Ok(Self {
+            stream,
+            last_ref: 0,
+        })
+    }
+
     /// Opens a socket; nothing is joined yet.
     pub async fn connect(address: SocketAddr) -> Result<Self> {
         Self::open(address, "2.0.0", None).await
@@ -66,13 +84,7 @@ impl Socket {
         let tcp = tcp.map_err(|e| failed(&e))?;
         tcp.set_nodelay(true).map_err(|e| failed(&e))?;
         let url = format!("ws://{address}/socket/websocket?vsn={vsn}");
-        let (stream, _) = within("handshake", client_async(url, tcp))
-            .await?
-            .map_err(|e| failed(&e))?;
-        Ok(Self {
-            stream,
-            last_ref: 0,
-        })
+        Self::over(tcp, &url).await
     }
 
     /// Opens a socket and joins [`TOPIC`].

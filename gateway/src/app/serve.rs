@@ -65,8 +65,13 @@ pub enum AppError {
 pub(super) async fn run(config: Config, announce: impl Fn(&str)) -> Result<(), AppError> {
     // Before anything is announced: whoever reads the lines may send the signal at once.
     let stop = stop_signal()?;
+    let scheme = if config.http.tls_cert_file.is_some() {
+        "https"
+    } else {
+        "http"
+    };
     let gateway = Running::start(config).await?;
-    announce(&format!("http listening on http://{}", gateway.http));
+    announce(&format!("http listening on {scheme}://{}", gateway.http));
     announce(&format!("admin listening on http://{}", gateway.admin));
     stop.await;
     or_second_signal(gateway.drain()).await
