@@ -1,5 +1,7 @@
 //! Instances on the operator's port: state, load, last seen; drained on every gateway.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
@@ -14,9 +16,11 @@ use super::action::{Action, Area};
 use super::page::Page;
 use super::steer::{self, Fault, Wish};
 use crate::overrides::Key;
-use crate::registry::status::InstanceStatus;
+use crate::registry::status::{InstanceStatus, Status};
 
 const CHANGE: Action = Action::write(Area::Instances);
+/// A drained instance that is not heard after so long does not come back.
+const GONE_FOR: Duration = Duration::from_secs(24 * 3600);
 
 /// Which instances are wanted.
 #[derive(Debug, Deserialize)]
@@ -92,10 +96,33 @@ pub(super) async fn set_drained(
         let text = format!("{service} has no instance {instance} here");
         return Err(Fault::Missing(text));
     }
+    forget_gone(&desk, &status).await?;
     let wish = Wish::flag(Key::Drained { service, instance }, wanted.drained);
     steer::change(&desk, &operator, CHANGE, wish).await?;
     Ok(steer::told(&json!({
         "drained": wanted.drained,
         "in_flight": found.map(|i| i.in_flight),
     })))
+}
+
+/// Instances that were drained and are long gone: each worker process has a name of its own, so
+/// their overrides would pile up.
+async fn forget_gone(desk: &Desk, status: &Status) -> Result<(), Fault> {
+    let old = SystemTime::now() - GONE_FOR;
+    let old = old.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let overrides = desk.parts.steering.overrides();
+    for entry in overrides.entries().filter(|entry| entry.value.at < old) {
+        let Key::Drained { service, instance } = &entry.key else {
+            continue;
+        };
+        let of_service = status
+            .services
+            .iter()
+            .filter(|s| s.service == service.as_str());
+        let mut instances = of_service.flat_map(|s| &s.instances);
+        if !instances.any(|i| i.instance == instance.as_str()) {
+            desk.parts.steering.withdraw(&entry.key).await?;
+        }
+    }
+    Ok(())
 }

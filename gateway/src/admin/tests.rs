@@ -15,6 +15,10 @@ const NONE: &str = "none-0123456789abcdef";
 const READ: &str = "read-0123456789abcdef";
 
 fn desk(anonymous_read: bool) -> Router {
+    router(parts(anonymous_read))
+}
+
+fn parts(anonymous_read: bool) -> Parts {
     let token = |name: &str, token: &str, allow: &[&str]| {
         let mut grants = Grants::default();
         allow.iter().for_each(|a| grants.add(a).unwrap());
@@ -27,8 +31,8 @@ fn desk(anonymous_read: bool) -> Router {
         token("none", NONE, &[]),
         token("read", READ, &["*:read"]),
     ];
-    let registry = Arc::new(Registry::default());
-    router(Parts {
+    let registry = Registry::taking_overrides();
+    Parts {
         breakers: Breakers::new(
             registry.clone(),
             crate::dispatch::Clock::start(),
@@ -43,7 +47,7 @@ fn desk(anonymous_read: bool) -> Router {
         limiter: Arc::new(Limiter::in_memory(&config.limit, &config.limits)),
         identifier: Arc::new(Identifier::new(&config)),
         config: Arc::new(config),
-    })
+    }
 }
 
 async fn ask(
@@ -273,4 +277,173 @@ async fn revocations_are_made_listed_and_noted() {
     assert_eq!(list["revocations"], serde_json::json!([body]));
     let (_, audit) = ask(&router, &Method::GET, "/v1/audit", Some(READ)).await;
     assert_eq!(audit["entries"][0]["target"], "api_key k1", "{audit}");
+}
+
+async fn tell(router: &Router, method: Method, path: &str, body: &str) -> (u16, Value) {
+    let request = Request::builder().method(method).uri(path);
+    let request = request.header("authorization", format!("Bearer {ALL}"));
+    let (status, body) = send(router, request.body(Body::from(body.to_owned())).unwrap()).await;
+    (status.as_u16(), body)
+}
+
+#[tokio::test]
+async fn what_is_decided_is_listed_and_noted_with_what_was_there_before() {
+    let router = desk(false);
+    let off = "/v1/functions/s/f/disabled?version=1.0.0";
+    let (status, body) = tell(&router, Method::PUT, off, r#"{"disabled":true}"#).await;
+    assert_eq!((status, &body["known"]), (200, &false.into()), "{body}");
+    let at = "/v1/functions/s/f/deprecation?version=1.0.0";
+    for (at_first, status) in [(r#"{"at":5}"#, 200), (r#"{"at":6,"sunset":7}"#, 200)] {
+        assert_eq!(tell(&router, Method::PUT, at, at_first).await.0, status);
+    }
+    let pin = r#"{"user":"ann","service":"s","version":"^1"}"#;
+    assert_eq!(tell(&router, Method::PUT, "/v1/pins", pin).await.0, 200);
+    let latest = "/v1/functions/s/f/latest";
+    assert_eq!(
+        tell(&router, Method::PUT, latest, r#"{"version":"1"}"#)
+            .await
+            .0,
+        200
+    );
+    let deleted = "/v1/functions/s/f?version=2";
+    assert_eq!(tell(&router, Method::DELETE, deleted, "").await.0, 200);
+    let (_, all) = ask(&router, &Method::GET, "/v1/overrides", Some(READ)).await;
+    assert_eq!(all["total"], 5, "{all}");
+    let (_, pins) = ask(&router, &Method::GET, "/v1/pins?service=s", Some(READ)).await;
+    assert_eq!(pins["overrides"][0]["client"]["user"], "ann", "{pins}");
+    let (_, versions) = ask(&router, &Method::GET, "/v1/versions", Some(READ)).await;
+    assert_eq!(versions["versions"][0]["state"], "deleted", "{versions}");
+    let (_, audit) = ask(&router, &Method::GET, "/v1/audit", Some(READ)).await;
+    let entries = audit["entries"].as_array().unwrap();
+    assert_eq!(entries.len(), 6, "{audit}");
+    assert_eq!(entries[3]["before"]["deprecation"]["at"], 5, "{audit}");
+    assert_eq!(entries[3]["after"]["deprecation"]["sunset"], 7, "{audit}");
+    assert_eq!(entries[3]["target"], "deprecated s.f 1.0.0", "{audit}");
+}
+
+#[tokio::test]
+async fn wishes_that_make_no_sense_are_refused_and_change_nothing() {
+    let router = desk(false);
+    let long = format!("/v1/functions/s/{}/disabled", "f".repeat(129));
+    for (method, path, body, status) in [
+        (Method::PUT, "/v1/functions/s/f/disabled", "{}", 400),
+        (
+            Method::PUT,
+            "/v1/functions/s/f/disabled",
+            r#"{"disabled":1}"#,
+            400,
+        ),
+        (
+            Method::PUT,
+            "/v1/functions/s/f/disabled",
+            r#"{"disabled":true,"x":1}"#,
+            400,
+        ),
+        (Method::PUT, long.as_str(), r#"{"disabled":true}"#, 400),
+        (
+            Method::PUT,
+            "/v1/functions/s/f/disabled?version=%00",
+            r#"{"disabled":true}"#,
+            400,
+        ),
+        (Method::POST, "/v1/functions/s/f/restore", "", 404),
+        (
+            Method::PUT,
+            "/v1/functions/s/f/latest",
+            r#"{"version":""}"#,
+            400,
+        ),
+        (
+            Method::PUT,
+            "/v1/functions/s/f/deprecation",
+            r#"{"at":5,"sunset":4}"#,
+            400,
+        ),
+        (
+            Method::PUT,
+            "/v1/functions/s/f/deprecation",
+            r#"{"at":5,"link":"x"}"#,
+            400,
+        ),
+        (Method::DELETE, "/v1/functions/s/f/deprecation", "", 404),
+        (
+            Method::PUT,
+            "/v1/pins",
+            r#"{"service":"s","version":"1"}"#,
+            400,
+        ),
+        (
+            Method::PUT,
+            "/v1/pins",
+            r#"{"user":"a","api_key":"b","service":"s","version":"1"}"#,
+            400,
+        ),
+        (
+            Method::PUT,
+            "/v1/pins",
+            r#"{"user":"","service":"s","version":"1"}"#,
+            400,
+        ),
+        (
+            Method::PUT,
+            "/v1/pins",
+            r#"{"user":"a","service":"s"}"#,
+            400,
+        ),
+        (Method::DELETE, "/v1/pins?user=a&service=s", "", 404),
+        (Method::DELETE, "/v1/pins?user=a", "", 400),
+        (
+            Method::PUT,
+            "/v1/instances/s/i/drained",
+            r#"{"drained":true}"#,
+            404,
+        ),
+        (Method::GET, "/v1/functions/s/f/callers", "", 404),
+        (Method::GET, "/v1/functions/s/f/sticky", "", 400),
+        (Method::GET, "/v1/functions/s/f/sticky?key=null", "", 400),
+        (Method::POST, "/v1/breakers/reset?service=s", "", 400),
+        (
+            Method::POST,
+            "/v1/breakers/reset?service=s&instance=i&function=f",
+            "",
+            400,
+        ),
+        (
+            Method::POST,
+            "/v1/breakers/reset?service=s&instance=i",
+            "",
+            404,
+        ),
+        (Method::DELETE, "/v1/sockets/x", "", 400),
+        (Method::DELETE, "/v1/sockets/7", "", 404),
+        (Method::DELETE, "/v1/streams/7?reason=%0A", "", 400),
+    ] {
+        let (got, answer) = tell(&router, method.clone(), path, body).await;
+        assert_eq!(got, status, "{method} {path} {body}: {answer}");
+        assert!(answer["error_code"].is_string(), "{path} {body}: {answer}");
+    }
+    let (_, all) = ask(&router, &Method::GET, "/v1/overrides", Some(READ)).await;
+    assert_eq!(all["total"], 0, "{all}");
+}
+
+#[tokio::test]
+async fn sticky_keys_are_looked_at_as_dispatch_writes_them() {
+    use sluice_protocol::{InstanceId, Payload};
+    // What stands in the store under the name that dispatch gives it.
+    let sticky = Arc::new(MemorySticky::new(std::time::Duration::from_secs(60), 10));
+    let mut parts = parts(false);
+    parts.sticky = sticky.clone();
+    let router = super::router(parts);
+    let args = Payload::json(r#"{"k":"a b"}"#);
+    let key = hex::encode(crate::dispatch::select::key_of(&args, "k").unwrap());
+    let instance = InstanceId::new("w1").unwrap();
+    let bound = crate::sticky::StickyStore::assign(&*sticky, "s.f@1", &key, None, &instance);
+    bound.await.unwrap();
+    let path = "/v1/functions/s/f/sticky?version=1&key=a%20b";
+    let (_, told) = tell(&router, Method::GET, path, "").await;
+    assert_eq!(told["instance"], "w1", "{told}");
+    let (_, told) = tell(&router, Method::DELETE, path, "").await;
+    assert_eq!(told["forgotten"], true, "{told}");
+    let (_, told) = tell(&router, Method::GET, path, "").await;
+    assert_eq!(told["instance"], Value::Null, "{told}");
 }

@@ -22,7 +22,12 @@ pub(super) struct Admin {
     )]
     pub(super) admin: String,
     /// A token of `admin.tokens`; better in the environment, where other users do not see it.
-    #[arg(long, global = true, env = "SLUICE_ADMIN_TOKEN", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "SLUICE_ADMIN_TOKEN",
+        hide_env_values = true
+    )]
     pub(super) token: Option<String>,
 }
 

@@ -191,3 +191,107 @@ async fn a_store_that_is_away_says_so_in_time() {
     let error = steering.withdraw(&key).await.unwrap_err();
     assert!(error.to_string().contains("try again"), "{error}");
 }
+
+/// A gateway's overrides over this Redis, which it follows without hearing hints.
+async fn gateway(redis: &TestRedis) -> (Arc<super::Steering>, tokio_util::sync::DropGuard) {
+    let registry = crate::registry::Registry::taking_overrides();
+    let steering = super::Steering::in_redis(redis.link().await, registry);
+    assert!(steering.first(Duration::from_secs(60)).await);
+    let steering = Arc::new(steering);
+    let stop = tokio_util::sync::CancellationToken::new();
+    let (follower, until) = (steering.clone(), stop.clone());
+    tokio::spawn(async move {
+        let subjects = sluice_protocol::Subjects::default();
+        follower.follow(None, &subjects, until).await;
+    });
+    (steering, stop.drop_guard())
+}
+
+async fn until(what: &str, mut is: impl FnMut() -> bool) {
+    let wait = async {
+        while !is() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(60), wait).await;
+    assert!(waited.is_ok(), "{what}");
+}
+
+fn knows(steering: &super::Steering, key: &Key) -> bool {
+    steering.overrides().get(key).is_some()
+}
+
+#[tokio::test]
+async fn what_one_gateway_decides_another_sees_without_a_hint_and_a_third_from_its_start() {
+    let redis = TestRedis::start();
+    let (one, _one) = gateway(&redis).await;
+    let (two, _two) = gateway(&redis).await;
+    let key = Key::Disabled(version_of(Some("1.0.0")));
+    let changed = one
+        .decide(Decision::Flag(key.clone()), "ann")
+        .await
+        .unwrap();
+    assert_eq!((changed.before, knows(&one, &key)), (None, true));
+    until("the second gateway sees it", || knows(&two, &key)).await;
+    let (three, _three) = gateway(&redis).await;
+    assert!(knows(&three, &key), "before it serves");
+    let changed = two.withdraw(&key).await.unwrap();
+    assert_eq!(changed.before.unwrap().value.by, "ann");
+    until("all see that", || {
+        !knows(&one, &key) && !knows(&three, &key)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_decision_after_a_loss_does_not_replace_what_was_decided_before() {
+    let mut redis = TestRedis::start();
+    let (one, _one) = gateway(&redis).await;
+    let (two, _two) = gateway(&redis).await;
+    let first = Key::Disabled(version_of(Some("1.0.0")));
+    let second = Key::Disabled(version_of(Some("2.0.0")));
+    one.decide(Decision::Flag(first.clone()), "ann")
+        .await
+        .unwrap();
+    until("the second gateway knows", || knows(&two, &first)).await;
+    redis.kill();
+    redis.spawn();
+    // As soon as Redis takes it: nobody has had to notice the loss before.
+    let wait = async {
+        while two
+            .decide(Decision::Flag(second.clone()), "bob")
+            .await
+            .is_err()
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), wait)
+        .await
+        .unwrap();
+    let (three, _three) = gateway(&redis).await;
+    assert!(knows(&three, &first) && knows(&three, &second));
+}
+
+#[tokio::test]
+async fn decisions_of_many_at_once_are_all_in_force_in_the_end() {
+    let redis = TestRedis::start();
+    let (one, _one) = gateway(&redis).await;
+    let (two, _two) = gateway(&redis).await;
+    let keys: Vec<Key> = (0..40)
+        .map(|n| Key::Disabled(version_of(Some(&format!("{n}.0.0")))))
+        .collect();
+    let all = keys.iter().enumerate().map(|(n, key)| {
+        let steering = if n % 2 == 0 { &one } else { &two };
+        steering.decide(Decision::Flag(key.clone()), "ann")
+    });
+    for changed in futures_util::future::join_all(all).await {
+        changed.unwrap();
+    }
+    for steering in [&one, &two] {
+        until("all are known", || {
+            keys.iter().all(|key| knows(steering, key))
+        })
+        .await;
+    }
+}

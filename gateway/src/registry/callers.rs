@@ -4,6 +4,7 @@
 //! stay (Misra and Gries): a count may then be too low, by no more than what `others` says.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -16,18 +17,16 @@ const CLIENTS: usize = 256;
 const SHARDS: usize = 16;
 
 /// The callers of one version of one function.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Callers {
-    shards: [Mutex<Counts>; SHARDS],
+    // Most functions of a large installation are never called at one gateway.
+    shards: OnceLock<Box<[Cell; SHARDS]>>,
 }
 
-impl Default for Callers {
-    fn default() -> Self {
-        Self {
-            shards: std::array::from_fn(|_| Mutex::default()),
-        }
-    }
-}
+/// What one shard counts, on cache lines of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Cell(Mutex<Counts>);
 
 #[derive(Debug, Clone, Copy)]
 struct Count {
@@ -80,7 +79,8 @@ impl Callers {
     /// Counts one call, on a shard.
     pub fn count(&self, shard: usize, caller: Caller<'_>, now: Instant) {
         // Nobody else counts here: the lock is free, unless an operator looks.
-        let mut counts = self.shards[shard % SHARDS].lock();
+        let shards = self.shards.get_or_init(Box::default);
+        let mut counts = shards[shard % SHARDS].0.lock();
         let counts = &mut *counts;
         let (table, name) = match caller {
             Caller::ApiKey(name) => (&mut counts.api_keys, name),
@@ -126,8 +126,8 @@ impl Callers {
             sum.calls += count.calls;
             sum.last = sum.last.max(count.last);
         };
-        for shard in &self.shards {
-            let counts = shard.lock();
+        for Cell(counts) in self.shards.get().into_iter().flat_map(|all| all.iter()) {
+            let counts = counts.lock();
             status.others += counts.others;
             for (id, count) in &counts.users {
                 add(Some(Client::User(id.to_string())), count);

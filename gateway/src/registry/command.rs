@@ -69,3 +69,35 @@ impl Registry {
         answered.await.map_err(|_| RegistryStopped)
     }
 }
+
+#[cfg(test)]
+impl Registry {
+    /// A registry that takes overrides and knows nothing else.
+    pub(crate) fn taking_overrides() -> Arc<Self> {
+        use super::snapshot::Snapshot;
+        let (commands, mut inbox) = tokio::sync::mpsc::channel(8);
+        let registry = Arc::new(Self::with_commands(commands));
+        let weak = Arc::downgrade(&registry);
+        tokio::spawn(async move {
+            while let Some(command) = inbox.recv().await {
+                let Some(registry) = weak.upgrade() else {
+                    return;
+                };
+                match command {
+                    Command::SetOverrides(overrides, done) => {
+                        registry.publish(Snapshot {
+                            pins: overrides.pins().clone(),
+                            has_notices: overrides.has_notices(),
+                            ..Snapshot::default()
+                        });
+                        _ = done.send(());
+                    }
+                    Command::Status(answer) => _ = answer.send(Status::default()),
+                    Command::Refused(_, answer) => _ = answer.send(Vec::new()),
+                    Command::ClearRefused(_, answer) => _ = answer.send(0),
+                }
+            }
+        });
+        registry
+    }
+}
