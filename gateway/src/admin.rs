@@ -43,6 +43,7 @@ use crate::live::Live;
 use crate::overrides::Steering;
 use crate::registry::Registry;
 use crate::sticky::StickyStore;
+use crate::usage::Usage;
 
 /// What the routes look at and change.
 #[derive(Clone)]
@@ -65,6 +66,8 @@ pub struct Parts {
     pub sticky: Arc<dyn StickyStore>,
     /// What is open now.
     pub live: Arc<Live>,
+    /// Who calls which version.
+    pub usage: Arc<Usage>,
     /// What operators have decided.
     pub steering: Arc<Steering>,
 }

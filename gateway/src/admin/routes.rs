@@ -125,7 +125,7 @@ fn of_versions() -> Vec<Route> {
             "/v1/functions/{service}/{function}/callers",
             area,
             get(versions::callers),
-            "Who calls a version, at this gateway, since it is known; those who call most first.",
+            "Who calls a version, at all gateways where there is a Redis; those who call most first.",
         )
         .query(&["version"]),
         writes(

@@ -67,10 +67,6 @@ pub(super) async fn forget(
 
 /// Where dispatch keeps it.
 fn place(function: &FunctionKey, which: &Which) -> Result<(String, String), Fault> {
-    let scope = match &function.version {
-        Some(version) => format!("{}.{}@{version}", function.service, function.function),
-        None => format!("{}.{}", function.service, function.function),
-    };
     // Read as args are, so that the same value is the same key.
     let value: Box<serde_json::value::RawValue> = match serde_json::from_str(&which.key) {
         Ok(value) => value,
@@ -79,5 +75,5 @@ fn place(function: &FunctionKey, which: &Which) -> Result<(String, String), Faul
     let args = Payload::json(format!("{{\"key\":{value}}}"));
     let key = select::key_of(&args, "key");
     let key = key.ok_or_else(|| Fault::Invalid("key: a value other than null".to_owned()))?;
-    Ok((scope, hex::encode(key)))
+    Ok((function.label(), hex::encode(key)))
 }

@@ -41,6 +41,7 @@ fn parts(anonymous_read: bool) -> Parts {
         bulkheads: Bulkheads::new(registry.clone()),
         sticky: Arc::new(MemorySticky::new(config.dispatch.sticky_ttl, 100)),
         live: Arc::default(),
+        usage: Arc::new(Usage::of_this_gateway(registry.clone())),
         steering: Arc::new(Steering::in_memory(registry.clone())),
         registry,
         health: Arc::default(),

@@ -16,8 +16,7 @@ use super::action::{Action, Area};
 use super::page::Page;
 use super::steer::{self, Fault, Wish};
 use crate::overrides::{Client, Decision, Deprecation, FunctionKey, Key};
-use crate::registry::callers::CallersStatus;
-use crate::registry::snapshot::Function;
+use crate::usage::Told;
 
 const CHANGE: Action = Action::write(Area::Versions);
 /// Clients that one answer names at most.
@@ -92,7 +91,7 @@ fn known(desk: &Desk) -> impl Iterator<Item = Listed> {
     for versions in snapshot.services.values().flat_map(|f| f.values()) {
         let latest = versions.current().map(|f| f.version.clone());
         for function in &versions.versions {
-            let key = key_of(function);
+            let key = FunctionKey::of(function);
             let word = overrides.function(&key);
             let by_operator = overrides.get(&Key::Disabled(key.clone()));
             let by = by_operator.map_or("worker".to_owned(), |entry| entry.value.by.clone());
@@ -132,46 +131,35 @@ fn deleted(desk: &Desk) -> impl Iterator<Item = Listed> {
     deleted.collect::<Vec<_>>().into_iter()
 }
 
-fn key_of(function: &Function) -> FunctionKey {
-    FunctionKey {
-        service: function.service.clone(),
-        function: function.request_type.clone(),
-        version: function.version.clone(),
-    }
-}
-
-/// `GET /v1/functions/{service}/{function}/callers?version=`: who calls it, at this gateway.
+/// `GET /v1/functions/{service}/{function}/callers?version=`: who calls it, at all gateways where
+/// there is a Redis.
 pub(super) async fn callers(
     State(desk): State<Desk>,
     path: Name,
     Query(which): Query<Which>,
 ) -> Result<Response, Fault> {
     let key = key(&path, &which)?;
-    let snapshot = desk.parts.registry.snapshot();
-    let functions = snapshot.services.get(&key.service);
-    let versions = functions.and_then(|all| all.get(&key.function));
-    let version = key.version.as_ref().map(ApiVersion::as_str);
-    let found = versions.and_then(|all| all.exact(version));
-    let found = found.ok_or_else(|| Fault::Missing(format!("{key} is not known here")))?;
-    Ok(steer::told(&tell_callers(&found.callers.look())))
+    let told = desk.parts.usage.look(&key).await;
+    let told = told.ok_or_else(|| Fault::Missing(format!("{key} is not known here")))?;
+    Ok(steer::told(&tell_callers(&told)))
 }
 
-fn tell_callers(status: &CallersStatus) -> Value {
-    let told = status.clients.iter().take(CALLERS).map(|caller| {
-        let ago = u64::try_from(caller.last.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let mut told = match &caller.client {
+fn tell_callers(told: &Told) -> Value {
+    let callers = told.callers.iter().take(CALLERS).map(|caller| {
+        let mut one = match &caller.client {
             Some(Client::User(id)) => json!({ "user": id }),
             Some(Client::ApiKey(name)) => json!({ "api_key": name }),
             None => json!({ "anonymous": true }),
         };
-        told["calls"] = caller.calls.into();
-        told["last_ms_ago"] = ago.into();
-        told
+        one["calls"] = caller.calls.into();
+        one["last"] = caller.last.into();
+        one
     });
     json!({
-        "calls": status.total,
-        "others": status.others,
-        "callers": told.collect::<Vec<_>>(),
+        "all_gateways": told.of_all_gateways,
+        "calls": told.calls,
+        "others": told.others,
+        "callers": callers.collect::<Vec<_>>(),
     })
 }
 

@@ -160,6 +160,7 @@ impl Running {
         let stores = StoreMaker::start(&config, &health, &background)?;
         let (clock, live) = (Clock::start(), Arc::new(Live::default()));
         let router = admin::router(admin::Parts {
+            usage: steering::count_callers(&config, &registry, &background)?,
             breakers: Breakers::new(registry.clone(), clock, config.breaker.clone()),
             bulkheads: Bulkheads::new(registry.clone()),
             sticky: stores.open()?.sticky,

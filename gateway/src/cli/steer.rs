@@ -138,7 +138,7 @@ fn cell(one: &Value, at: &str) -> String {
         Value::Number(ms) if at.ends_with("_ms") || at.ends_with("_ms_ago") => {
             format!("{:.1} s", ms.as_f64().unwrap_or(0.0) / 1000.0)
         }
-        Value::Number(secs) if at.ends_with("sunset") || at.ends_with("deprecation.at") => {
+        Value::Number(secs) if matches!(at.rsplit('.').next(), Some("sunset" | "at" | "last")) => {
             date(secs.as_i64().unwrap_or(0))
         }
         other => other.to_string(),

@@ -40,7 +40,7 @@ enum Command {
     Unpin(Unpin),
     /// List the pins.
     Pins,
-    /// List who calls a version, at this gateway.
+    /// List who calls a version.
     Callers(Which),
 }
 
@@ -193,7 +193,7 @@ pub(super) async fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Exit
                 ("API KEY", "api_key"),
                 ("ANONYMOUS", "anonymous"),
                 ("CALLS", "calls"),
-                ("LAST", "last_ms_ago"),
+                ("LAST", "last"),
             ];
             let asked = which.asked(Method::GET, "callers");
             common.list(&asked, "callers", &columns, terminal).await

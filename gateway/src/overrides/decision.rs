@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use sluice_protocol::{ApiVersion, FunctionName, InstanceId, ServiceName};
 
 use super::deprecation::Deprecation;
+use crate::registry::snapshot::Function;
 
 /// One version of one function of one service.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -17,6 +18,27 @@ pub struct FunctionKey {
     /// Which version; none: the one that has no version.
     #[serde(default)]
     pub version: Option<ApiVersion>,
+}
+
+impl FunctionKey {
+    /// That of a function that is known.
+    #[must_use]
+    pub fn of(function: &Function) -> Self {
+        Self {
+            service: function.service.clone(),
+            function: function.request_type.clone(),
+            version: function.version.clone(),
+        }
+    }
+
+    /// As in the label of its spec: `users.get@1.0.0`.
+    #[must_use]
+    pub fn label(&self) -> String {
+        match &self.version {
+            Some(version) => format!("{}.{}@{version}", self.service, self.function),
+            None => format!("{}.{}", self.service, self.function),
+        }
+    }
 }
 
 impl fmt::Display for FunctionKey {

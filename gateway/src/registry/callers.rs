@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -21,6 +22,8 @@ const SHARDS: usize = 16;
 pub struct Callers {
     // Most functions of a large installation are never called at one gateway.
     shards: OnceLock<Box<[Cell; SHARDS]>>,
+    /// Calls that were [taken](Self::take).
+    taken: AtomicU64,
 }
 
 /// What one shard counts, on cache lines of its own.
@@ -34,7 +37,7 @@ struct Count {
     last: Instant,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Counts {
     anonymous: Option<Count>,
     users: HashMap<Box<str>, Count>,
@@ -113,9 +116,50 @@ impl Callers {
         }
     }
 
-    /// Who has called.
+    /// Who has called since the last time, for one who keeps it elsewhere.
+    #[must_use]
+    pub fn take(&self) -> CallersStatus {
+        let status = self.gather(std::mem::take);
+        self.taken.fetch_add(status.total, Ordering::Relaxed);
+        status
+    }
+
+    /// What was taken could not be kept elsewhere.
+    pub fn put_back(&self, status: &CallersStatus) {
+        let shards = self.shards.get_or_init(Box::default);
+        let mut counts = shards[0].0.lock();
+        for caller in &status.clients {
+            let CallerStatus {
+                client,
+                calls,
+                last,
+            } = caller;
+            let last = *last;
+            let slot = match client {
+                Some(Client::User(id)) => counts.users.entry(id.as_str().into()),
+                Some(Client::ApiKey(name)) => counts.api_keys.entry(name.as_str().into()),
+                None => {
+                    let slot = counts.anonymous.get_or_insert(Count { calls: 0, last });
+                    slot.calls += calls;
+                    continue;
+                }
+            };
+            // A little more than is kept otherwise, and only until it is taken again.
+            slot.or_insert(Count { calls: 0, last }).calls += calls;
+        }
+        counts.others += status.others;
+        self.taken.fetch_sub(status.total, Ordering::Relaxed);
+    }
+
+    /// Who has called and was not taken, and how many calls there were in all.
     #[must_use]
     pub fn look(&self) -> CallersStatus {
+        let mut status = self.gather(|counts| counts.clone());
+        status.total += self.taken.load(Ordering::Relaxed);
+        status
+    }
+
+    fn gather(&self, read: impl Fn(&mut Counts) -> Counts) -> CallersStatus {
         let mut status = CallersStatus::default();
         let mut clients: HashMap<Option<Client>, Count> = HashMap::new();
         let mut add = |client, count: &Count| {
@@ -127,7 +171,7 @@ impl Callers {
             sum.last = sum.last.max(count.last);
         };
         for Cell(counts) in self.shards.get().into_iter().flat_map(|all| all.iter()) {
-            let counts = counts.lock();
+            let counts = read(&mut counts.lock());
             status.others += counts.others;
             for (id, count) in &counts.users {
                 add(Some(Client::User(id.to_string())), count);

@@ -131,8 +131,9 @@ async fn ranges_and_pins_decide_which_version_serves_and_callers_are_counted() {
     call(one, "ann", None).await;
     assert_eq!(calls(one, "1.1.0", "ann").await, 1);
     eventually("the other gateway pins it too", || async {
+        let before = calls(two, "1.1.0", "ann").await;
         call(two, "ann", None).await;
-        match calls(two, "1.1.0", "ann").await {
+        match calls(two, "1.1.0", "ann").await - before {
             0 => Err(Error::new("not yet")),
             _ => Ok(()),
         }
@@ -141,12 +142,16 @@ async fn ranges_and_pins_decide_which_version_serves_and_callers_are_counted() {
     .unwrap();
     call(one, "bob", None).await;
     assert_eq!(calls(one, "2.0.0", "bob").await, 1);
+    call(two, "bob", None).await;
+    call(two, "bob", None).await;
+    assert_eq!(calls(two, "2.0.0", "bob").await, 3, "of both gateways");
     let (_, listed) = ask(two, Method::GET, "/v1/pins", Value::Null).await;
     assert_eq!(listed["overrides"][0]["to"], "^1", "{listed}");
     let path = "/v1/pins?user=ann&service=demo";
     assert_eq!(ask(one, Method::DELETE, path, Value::Null).await.0, 200);
+    let before = calls(one, "2.0.0", "ann").await;
     call(one, "ann", None).await;
-    assert_eq!(calls(one, "2.0.0", "ann").await, 1);
+    assert_eq!(calls(one, "2.0.0", "ann").await, before + 1);
     let path = "/v1/versions?service=demo&function=echo";
     let (_, versions) = ask(one, Method::GET, path, Value::Null).await;
     let latest: Vec<_> = versions["versions"].as_array().unwrap().iter().collect();

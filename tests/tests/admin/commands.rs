@@ -70,7 +70,11 @@ async fn versions_are_steered_from_the_command_line() {
     assert_eq!(echo(one, Some("1.0.0")).await.code(), "unknown_version");
     ok(one, "versions restore demo echo 1.0.0").await;
     answers(one, Some("1.0.0"), "").await;
-    assert!(ok(one, "versions callers demo echo 1.0.0").await.contains("CALLS"));
+    assert!(
+        ok(one, "versions callers demo echo 1.0.0")
+            .await
+            .contains("CALLS")
+    );
     // What is not known is decided all the same, and said.
     let said = ok(one, "versions disable demo nothing").await;
     assert!(said.contains("does not know it now"), "{said}");
@@ -101,7 +105,10 @@ async fn instances_breakers_sockets_and_streams_are_looked_at_and_changed() {
     ok(gateway, "breakers list").await;
     ok(gateway, "breakers reset").await;
     ok(gateway, "breakers reset --service demo --instance w0").await;
-    assert_eq!(sluice(gateway, "breakers reset --function echo").await.0, 64);
+    assert_eq!(
+        sluice(gateway, "breakers reset --function echo").await.0,
+        64
+    );
     let mut socket = Socket::joined(gateway.address()).await.unwrap();
     let listed = json(gateway, "sockets list --json").await;
     let id = &listed["sockets"][0]["id"];

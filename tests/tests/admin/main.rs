@@ -5,6 +5,7 @@
 mod clients;
 mod commands;
 mod instances;
+mod limits;
 mod live;
 mod versions;
 
