@@ -4,14 +4,23 @@ pub mod access;
 pub mod action;
 mod answer;
 mod audit;
+mod guards;
+mod instances;
 mod limits;
 pub mod listing;
+mod live;
+mod openapi;
+mod page;
+mod pins;
 mod revocations;
 mod routes;
 mod services;
+mod steer;
+mod sticky;
 mod telemetry;
 #[cfg(test)]
 mod tests;
+mod versions;
 
 use std::sync::Arc;
 
@@ -20,17 +29,23 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
+use sluice_protocol::ErrorCode;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use self::access::{Access, Guard, guard};
 use self::audit::Audit;
 use crate::config::Config;
+use crate::dispatch::guards::{Breakers, Bulkheads};
 use crate::health::Health;
 use crate::identity::Identifier;
 use crate::limiter::Limiter;
+use crate::live::Live;
+use crate::overrides::Steering;
 use crate::registry::Registry;
+use crate::sticky::StickyStore;
 use crate::telemetry::Telemetry;
+use crate::usage::Usage;
 
 /// What the routes look at and change.
 #[derive(Clone)]
@@ -47,6 +62,18 @@ pub struct Parts {
     pub identifier: Arc<Identifier>,
     /// What there is to count.
     pub telemetry: Arc<Telemetry>,
+    /// Circuit breakers.
+    pub breakers: Breakers,
+    /// Calls in flight and waiting, by function.
+    pub bulkheads: Bulkheads,
+    /// Which instance a key sticks to.
+    pub sticky: Arc<dyn StickyStore>,
+    /// What is open now.
+    pub live: Arc<Live>,
+    /// Who calls which version.
+    pub usage: Arc<Usage>,
+    /// What operators have decided.
+    pub steering: Arc<Steering>,
 }
 
 /// What a handler works with.
@@ -79,7 +106,19 @@ pub fn router(parts: Parts) -> Router {
         let layer = axum::middleware::from_fn_with_state(state, guard);
         router = router.route(route.path, route.handler.route_layer(layer));
     }
-    router.with_state(Desk { parts, audit })
+    router
+        .fallback(async || {
+            answer::unknown("there is no such route; GET /v1/openapi.json lists them")
+        })
+        .method_not_allowed_fallback(async || {
+            let text = "the route has other methods; GET /v1/openapi.json lists them";
+            answer::error(
+                StatusCode::METHOD_NOT_ALLOWED,
+                ErrorCode::MethodNotAllowed,
+                text,
+            )
+        })
+        .with_state(Desk { parts, audit })
 }
 
 /// Serves until `stop`.

@@ -6,6 +6,7 @@ mod embedded;
 mod limits;
 mod serve;
 mod shards;
+mod steering;
 
 use std::net::SocketAddr;
 

@@ -4,23 +4,28 @@
 //! [`Exit`] or a [`Failure`]: the one place that turns both into exit codes is [`run`].
 
 mod api_key;
+mod breakers;
 mod broker;
 mod call;
 mod check;
 mod client;
+mod connections;
 mod dev;
 mod disable;
 pub mod docs;
 mod health;
+mod instances;
 mod json;
 mod logging;
 mod operator;
 mod revoke;
 mod serve;
 mod services;
+mod steer;
 mod terminal;
 #[cfg(test)]
 mod testing;
+mod versions;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -67,6 +72,16 @@ pub enum Command {
     Disable(disable::Args),
     /// Switch a function on again.
     Enable(disable::Args),
+    /// Versions of functions: list, disable, delete, deprecate, pin; for all gateways.
+    Versions(versions::Args),
+    /// Instances: list, drain.
+    Instances(instances::Args),
+    /// Circuit breakers of a gateway: list, reset.
+    Breakers(breakers::Args),
+    /// Sockets that are open at a gateway: list, close.
+    Sockets(connections::Args),
+    /// Streams that are open at a gateway: list, close.
+    Streams(connections::Args),
     /// Let a user, a token or an API key in no more, at all gateways.
     Revoke(revoke::Args),
     /// Ask a gateway whether it is ready. For health checks of containers.
@@ -164,6 +179,19 @@ fn execute(
         Command::Services(args) => wait_for(services::run(&args, terminal)),
         Command::Disable(args) => wait_for(disable::run(&args, true, terminal)),
         Command::Enable(args) => wait_for(disable::run(&args, false, terminal)),
+        Command::Versions(args) => wait_for(versions::run(&args, terminal)),
+        Command::Instances(args) => wait_for(instances::run(&args, terminal)),
+        Command::Breakers(args) => wait_for(breakers::run(&args, terminal)),
+        Command::Sockets(args) => wait_for(connections::run(
+            &args,
+            connections::What::Sockets,
+            terminal,
+        )),
+        Command::Streams(args) => wait_for(connections::run(
+            &args,
+            connections::What::Streams,
+            terminal,
+        )),
         Command::Revoke(args) => wait_for(revoke::run(&args, terminal)),
         Command::Health(args) => wait_for(health::run(&args, terminal)),
         Command::Docs(args) => docs::run(&args, terminal),

@@ -86,6 +86,32 @@ macro_rules! sections {
                 Self { $( $field, )+ functions, limit, api_keys }
             }
 
+            /// Every option as it runs, secrets masked: by section and name `{"value": …,
+            /// "default": …}`, the value as text.
+            #[must_use]
+            pub fn running(&self) -> serde_json::Value {
+                let sections = [$( self.$field.running(), )+];
+                let section = |(name, options): section::Running| {
+                    let option = |(name, value, default): (String, String, bool)| {
+                        (name, serde_json::json!({ "value": value, "default": default }))
+                    };
+                    let options = options.into_iter().map(option);
+                    (name.to_owned(), options.collect::<serde_json::Map<_, _>>().into())
+                };
+                let mut all: serde_json::Map<String, serde_json::Value> =
+                    sections.into_iter().map(section).collect();
+                let listed = |text: String| serde_json::Value::from(text);
+                let limits = self.limit.iter().map(|l| l.to_json());
+                all.insert("limit".to_owned(), limits.collect());
+                let functions = self.functions.iter().map(|f| listed(format!("{f:?}")));
+                all.insert("function".to_owned(), functions.collect());
+                let keys = self.api_keys.iter().map(|k| {
+                    serde_json::json!({"id": k.id, "user_id": k.user_id, "roles": k.roles})
+                });
+                all.insert("api_key".to_owned(), keys.collect());
+                all.into()
+            }
+
             /// What the reference says, in its order.
             pub(crate) fn reference() -> Vec<SectionInfo> {
                 vec![$( $section::info(), )+]

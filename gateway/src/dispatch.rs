@@ -41,6 +41,7 @@ use self::broker::Broker;
 use self::exchange::{Exchange, Progress};
 use self::inbox::Inbox;
 use crate::config::{BreakerOptions, DispatchOptions};
+use crate::live::{Live, Stream, Ticket};
 use crate::pipeline::Ready;
 use crate::registry::Registry;
 use crate::reply::{Answers, Reply};
@@ -97,6 +98,7 @@ pub(crate) struct Context {
 #[derive(Debug, Clone)]
 pub struct Dispatcher {
     context: Arc<Context>,
+    live: Arc<Live>,
 }
 
 impl Dispatcher {
@@ -118,6 +120,7 @@ impl Dispatcher {
                 breaker,
                 recorder: Arc::default(),
             }),
+            live: Arc::default(),
         }
     }
 
@@ -130,11 +133,19 @@ impl Dispatcher {
                 recorder,
                 ..context
             }),
+            live: self.live,
         }
     }
 
     pub(crate) fn recorder(&self) -> &Arc<Recorder> {
         &self.context.recorder
+    }
+
+    /// The same; its streams are on this list.
+    #[must_use]
+    pub fn listed_in(mut self, live: Arc<Live>) -> Self {
+        self.live = live;
+        self
     }
 
     /// Sends a call; returns when there is something to tell the client. What follows after
@@ -153,19 +164,32 @@ impl Dispatcher {
                 Ok(Reply::Result(into_encoding(result, encoding)?))
             }
             (ResponseType::None, _) => Ok(Reply::Accepted),
-            (ResponseType::Async, first) => Ok(Reply::Async(spawn(exchange, first, 1))),
+            (ResponseType::Async, first) => Ok(Reply::Async(spawn(exchange, first, 1, None))),
             (ResponseType::Stream, first) => {
-                Ok(Reply::Stream(spawn(exchange, first, STREAM_OUTBOX)))
+                let ticket = self.live.streams.open(exchange.as_live());
+                let answers = spawn(exchange, first, STREAM_OUTBOX, Some(ticket));
+                Ok(Reply::Stream(answers))
             }
             (ResponseType::Sync, _) => Err(exchange.protocol_error("a sync call has one result")),
         }
     }
 }
 
-fn spawn(exchange: Exchange, first: Progress, outbox: usize) -> Answers {
+fn spawn(
+    exchange: Exchange,
+    first: Progress,
+    outbox: usize,
+    ticket: Option<Ticket<Stream>>,
+) -> Answers {
     let (sender, receiver) = mpsc::channel(outbox);
     let cancel = CancellationToken::new();
-    tokio::spawn(driver::drive(exchange, first, sender, cancel.clone()));
+    tokio::spawn(driver::drive(
+        exchange,
+        first,
+        sender,
+        cancel.clone(),
+        ticket,
+    ));
     Answers::new(receiver, cancel)
 }
 

@@ -26,6 +26,7 @@ use crate::hooks::Callbacks;
 use crate::idempotency::OnceStore;
 use crate::idempotency::memory::MemoryOnce;
 use crate::limiter::{Limiter, Quota, Refused};
+use crate::overrides::Notice;
 use crate::registry::Registry;
 use crate::reply::Reply;
 use crate::telemetry::names::Series;
@@ -91,6 +92,8 @@ pub struct Caller {
     pub claims: Option<Arc<serde_json::Map<String, serde_json::Value>>>,
     /// Where an edge wants to hear what the tightest limit has left.
     pub quota: Option<Arc<OnceLock<Quota>>>,
+    /// Where an edge wants to hear that the version is on its way out.
+    pub notice: Option<Arc<OnceLock<Arc<Notice>>>>,
 }
 
 /// What the gateway allows at most, whatever a function asks for.
@@ -113,6 +116,8 @@ pub struct Pipeline {
     limiter: Arc<Limiter>,
     refused: Arc<Refused>,
     recorder: Arc<Recorder>,
+    /// Under which number its callers are counted.
+    shard: usize,
 }
 
 impl Pipeline {
@@ -145,7 +150,15 @@ impl Pipeline {
             limiter: Arc::new(Limiter::in_memory(&config.limit, &config.limits)),
             refused: Arc::new(Refused::new(config.limits.refused_per_minute)),
             recorder: Arc::default(),
+            shard: 0,
         }
+    }
+
+    /// The same for this shard.
+    #[must_use]
+    pub fn of_shard(mut self, shard: usize) -> Self {
+        self.shard = shard;
+        self
     }
 
     /// The same with this store of idempotency keys, instead of one in memory.
@@ -184,6 +197,12 @@ impl Pipeline {
     #[must_use]
     pub fn has_limits(&self) -> bool {
         self.limiter.has_rules()
+    }
+
+    /// Whether any version is on its way out, so that answers may have to say so.
+    #[must_use]
+    pub fn has_notices(&self) -> bool {
+        self.registry.snapshot().has_notices
     }
 
     /// What the stages resolve against.
@@ -225,6 +244,7 @@ impl Pipeline {
         let address = call.call.caller.address;
         let call = self.check(call).await;
         let call = call.inspect_err(|error| self.refused.note(address, error))?;
+        call.count_caller(self.shard);
         // Takes `Ready` and nothing earlier: a stage that is left out does not compile.
         let due = call.deadline();
         let dispatcher = self.dispatcher.clone();

@@ -11,6 +11,7 @@
 mod admission;
 mod beacon;
 mod build;
+pub mod callers;
 mod command;
 mod configs;
 pub mod connection;

@@ -7,6 +7,7 @@ use crate::dev::page::Page;
 use crate::edge::capacity::Capacity;
 use crate::health::Health;
 use crate::identity::Identifier;
+use crate::live::Live;
 use crate::pipeline::Pipeline;
 use crate::results::ResultStore;
 use crate::telemetry::Recorder;
@@ -30,6 +31,8 @@ pub struct Shard {
     pub identifier: Arc<Identifier>,
     /// Counts what this shard does.
     pub recorder: Arc<Recorder>,
+    /// What is open now, shared by all shards.
+    pub live: Arc<Live>,
     /// The configuration, shared by all shards.
     pub config: Arc<Config>,
 }

@@ -29,4 +29,16 @@ pub trait StickyStore: Debug + Send + Sync {
         expected: Option<&'a InstanceId>,
         instance: &'a InstanceId,
     ) -> BoxFuture<'a, Result<InstanceId, StoreUnavailable>>;
+    /// The instance of `key`, its time not renewed.
+    fn look<'a>(
+        &'a self,
+        scope: &'a str,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<Option<InstanceId>, StoreUnavailable>>;
+    /// Forgets `key`: its next call picks anew. Returns whether it was bound.
+    fn forget<'a>(
+        &'a self,
+        scope: &'a str,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<bool, StoreUnavailable>>;
 }

@@ -52,6 +52,7 @@ pub mod subject;
 pub mod suggest;
 pub mod trace;
 pub mod version;
+pub mod version_range;
 
 pub use error::{CallError, ErrorCode, ErrorSource, Executed};
 pub use frame::Frame;
@@ -63,6 +64,7 @@ pub use request::Request;
 pub use response::Response;
 pub use subject::Subjects;
 pub use version::ApiVersion;
+pub use version_range::VersionRange;
 
 /// The version of the wire protocol that this crate speaks (`Sluice-Protocol`).
 pub const PROTOCOL_VERSION: u32 = 1;

@@ -72,6 +72,17 @@ impl ApiVersion {
     }
 }
 
+impl ApiVersion {
+    /// The semantic version that this is, if it is one: `v1.2` is 1.2.0.
+    #[must_use]
+    pub fn semantic(&self) -> Option<&semver::Version> {
+        match &*self.rank {
+            Rank::Semantic(version) => Some(version),
+            Rank::Date(..) | Rank::Natural(_) => None,
+        }
+    }
+}
+
 impl Rank {
     fn of(text: &str) -> Self {
         if let Some(version) = semantic(text) {

@@ -119,7 +119,7 @@ pub(super) async fn guard(
     match guard.access.check(request.headers(), action) {
         Ok(operator) => {
             request.extensions_mut().insert(operator);
-            next.run(request).await
+            answer::in_our_form(next.run(request).await).await
         }
         Err(denied) => {
             let who = match &denied {

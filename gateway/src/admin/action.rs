@@ -22,7 +22,12 @@ macro_rules! areas {
 }
 
 areas! {
-    Services = "services", "Services, their functions, instances and refused configs.";
+    Services = "services", "Services, their functions, and refused configs.";
+    Versions = "versions", "Versions of functions: on, off, deleted, deprecated, latest, pinned.";
+    Instances = "instances", "Instances: load, drain.";
+    Sticky = "sticky", "Which instance a key sticks to.";
+    Connections = "connections", "Live sockets and streams.";
+    Cluster = "cluster", "Gateways.";
     Limits = "limits", "Rate limits: rules, counts.";
     Identity = "identity", "Revocations of users, tokens and API keys.";
     Breakers = "breakers", "Circuit breakers and bulkheads.";

@@ -90,13 +90,17 @@ impl Audit {
         entries.push_back((Instant::now(), entry));
     }
 
-    /// All that are kept, newest first.
-    pub(super) fn list(&self) -> Vec<Told> {
+    /// Those that are kept, newest first; of one operator, or those that were (not) allowed.
+    pub(super) fn list(&self, operator: Option<&str>, allowed: Option<bool>) -> Vec<Told> {
         let entries = self.entries.lock();
+        let wanted = |(_, entry): &&(Instant, Entry)| {
+            operator.is_none_or(|name| name == entry.operator)
+                && allowed.is_none_or(|allowed| allowed == entry.allowed)
+        };
         let told = |(at, entry): &(Instant, Entry)| Told {
             ms_ago: u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX),
             entry: entry.clone(),
         };
-        entries.iter().rev().map(told).collect()
+        entries.iter().rev().filter(wanted).map(told).collect()
     }
 }

@@ -1,17 +1,17 @@
 //! Services, their functions, and the configs that were refused.
 
 use axum::Extension;
-use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
-use sluice_protocol::{ApiVersion, ErrorCode, FunctionName, ServiceName};
+use sluice_protocol::ErrorCode;
 
 use super::access::Operator;
 use super::action::{Action, Area};
 use super::audit::Entry;
+use super::page::Page;
 use super::{Desk, answer, listing};
 use crate::registry::RegistryStopped;
 use crate::registry::refused::RefusedFilter;
@@ -55,86 +55,41 @@ pub(super) async fn clear_refused(
     }
 }
 
-/// Whether a function takes calls.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Disabled {
-    disabled: bool,
-}
-
-/// Which version of a function.
-#[derive(Debug, Deserialize)]
-pub(super) struct Version {
-    version: Option<String>,
-}
-
-/// `PUT /v1/functions/{service}/{function}/disabled?version=` with `{"disabled": true}`: of this
-/// gateway, until it restarts.
-pub(super) async fn set_disabled(
-    State(desk): State<Desk>,
-    Extension(Operator(operator)): Extension<Operator>,
-    Path((service, function)): Path<(String, String)>,
-    Query(query): Query<Version>,
-    body: Bytes,
-) -> Response {
-    let wanted = match serde_json::from_slice::<Disabled>(&body) {
-        Ok(wanted) => wanted.disabled,
-        Err(error) => return invalid(&format!("the body: {error}")),
-    };
-    let (service, function) = match (ServiceName::new(&service), FunctionName::new(&function)) {
-        (Ok(service), Ok(function)) => (service, function),
-        (Err(error), _) => return invalid(&error.to_string()),
-        (_, Err(error)) => return invalid(&error.to_string()),
-    };
-    let version = match query.version.as_deref().map(ApiVersion::new).transpose() {
-        Ok(version) => version,
-        Err(error) => return invalid(&error.to_string()),
-    };
-    let label = match &version {
-        Some(version) => format!("{service}.{function} {version}"),
-        None => format!("{service}.{function}"),
-    };
-    let registry = &desk.parts.registry;
-    let set = registry.set_disabled(&service, &function, version.as_ref(), wanted);
-    match set.await {
-        Ok(true) => {
-            let after = json!({ "disabled": wanted });
-            let entry = Entry::changed(&operator, CHANGE, &label, json!(null), after.clone());
-            desk.audit.add(entry);
-            answer::json(StatusCode::OK, &after)
-        }
-        Ok(false) => {
-            let text = format!(
-                "{label} is not known here now; it will be {} when it comes",
-                { if wanted { "disabled" } else { "enabled" } }
-            );
-            let after = json!({ "disabled": wanted });
-            desk.audit.add(Entry::changed(
-                &operator,
-                CHANGE,
-                &label,
-                json!(null),
-                after,
-            ));
-            answer::error(StatusCode::NOT_FOUND, ErrorCode::UnknownFunction, &text)
-        }
-        Err(error) => stopped(error),
-    }
+/// `GET /v1/gateways`: this one, and how many there are.
+pub(super) async fn gateways(State(desk): State<Desk>) -> Response {
+    let told = json!({
+        "gateway": desk.parts.config.gateway.id,
+        "version": env!("CARGO_PKG_VERSION"),
+        "live_gateways": desk.parts.registry.live_gateways(),
+        "overrides_generation": desk.parts.steering.overrides().generation(),
+    });
+    answer::json(StatusCode::OK, &told)
 }
 
 /// `GET /v1/config`: as it runs, secrets masked.
 pub(super) async fn config(State(desk): State<Desk>) -> Response {
-    let text = format!("{:#?}", desk.parts.config);
-    answer::json(StatusCode::OK, &json!({ "config": text }))
+    answer::json(
+        StatusCode::OK,
+        &json!({ "config": desk.parts.config.running() }),
+    )
 }
 
-/// `GET /v1/audit`
-pub(super) async fn audit(State(desk): State<Desk>) -> Response {
-    answer::json(StatusCode::OK, &json!({"entries": desk.audit.list()}))
+/// Which entries of the audit are wanted.
+#[derive(Debug, Deserialize)]
+pub(super) struct Audited {
+    operator: Option<String>,
+    allowed: Option<bool>,
 }
 
-fn invalid(text: &str) -> Response {
-    answer::error(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, text)
+/// `GET /v1/audit?operator=&allowed=&limit=&offset=`
+pub(super) async fn audit(
+    State(desk): State<Desk>,
+    Query(wanted): Query<Audited>,
+    Query(page): Query<Page>,
+) -> Response {
+    let operator = wanted.operator.as_deref();
+    let entries = desk.audit.list(operator, wanted.allowed);
+    answer::json(StatusCode::OK, &page.cut("entries", &entries))
 }
 
 fn stopped(error: RegistryStopped) -> Response {

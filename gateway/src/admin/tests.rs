@@ -11,6 +11,7 @@ use super::*;
 use crate::dispatch::Clock;
 use crate::dispatch::guards::Breakers;
 use crate::edge::capacity::Capacity;
+use crate::sticky::memory::MemorySticky;
 use crate::telemetry::Sources;
 
 const ALL: &str = "all-0123456789abcdef";
@@ -18,6 +19,10 @@ const NONE: &str = "none-0123456789abcdef";
 const READ: &str = "read-0123456789abcdef";
 
 fn desk(anonymous_read: bool) -> Router {
+    router(parts(anonymous_read))
+}
+
+fn parts(anonymous_read: bool) -> Parts {
     let token = |name: &str, token: &str, allow: &[&str]| {
         let mut grants = Grants::default();
         allow.iter().for_each(|a| grants.add(a).unwrap());
@@ -30,24 +35,31 @@ fn desk(anonymous_read: bool) -> Router {
         token("none", NONE, &[]),
         token("read", READ, &["*:read"]),
     ];
-    let registry = Arc::new(Registry::default());
+    let registry = Registry::taking_overrides();
     let health: Arc<Health> = Arc::default();
     let limiter = Arc::new(Limiter::in_memory(&config.limit, &config.limits));
+    let breakers = Breakers::new(registry.clone(), Clock::start(), config.breaker.clone());
     let telemetry = Arc::new(Telemetry::new(Sources {
         registry: registry.clone(),
         health: health.clone(),
         capacity: Arc::new(Capacity::new(&config)),
         limiter: limiter.clone(),
-        breakers: Breakers::new(registry.clone(), Clock::start(), config.breaker.clone()),
+        breakers: breakers.clone(),
     }));
-    router(Parts {
+    Parts {
         telemetry,
+        breakers,
+        bulkheads: Bulkheads::new(registry.clone()),
+        sticky: Arc::new(MemorySticky::new(config.dispatch.sticky_ttl, 100)),
+        live: Arc::default(),
+        usage: Arc::new(Usage::of_this_gateway(registry.clone())),
+        steering: Arc::new(Steering::in_memory(registry.clone())),
         registry,
         health,
         limiter,
         identifier: Arc::new(Identifier::new(&config)),
         config: Arc::new(config),
-    })
+    }
 }
 
 async fn ask(
@@ -81,11 +93,7 @@ async fn every_route_refuses_without_with_a_wrong_and_with_a_weak_token_and_note
     let router = desk(false);
     let mut refused = 0;
     for route in routes::all() {
-        let path = route
-            .path
-            .replace("{service}", "s")
-            .replace("{function}", "f")
-            .replace("{name}", "n");
+        let path = filled(route.path);
         for (token, status) in [
             (None, StatusCode::UNAUTHORIZED),
             (Some("wrong-0123456789abcdef"), StatusCode::UNAUTHORIZED),
@@ -107,7 +115,75 @@ async fn every_route_refuses_without_with_a_wrong_and_with_a_weak_token_and_note
     let entries = audit["entries"].as_array().unwrap();
     let noted = entries.iter().filter(|e| e["allowed"] == false).count();
     assert_eq!(noted, refused);
+    let only = "/v1/audit?allowed=false&operator=read&limit=2&offset=1";
+    let (_, part) = ask(&router, &Method::GET, only, Some(ALL)).await;
+    let writes = routes::all().iter().filter(|r| r.action.write).count();
+    assert_eq!(part["total"], writes, "{part}");
+    assert_eq!(part["entries"].as_array().unwrap().len(), 2, "{part}");
+    assert_eq!(part["next_offset"], 3, "{part}");
     assert!(!audit.to_string().contains("0123456789abcdef"));
+}
+
+/// A path of the table with something in each place.
+fn filled(path: &str) -> String {
+    let part = |part: &str| match part {
+        "{id}" => "1".to_owned(),
+        part => part.trim_matches(['{', '}']).to_owned(),
+    };
+    path.split('/').map(part).collect::<Vec<_>>().join("/")
+}
+
+#[tokio::test]
+async fn the_openapi_document_has_every_route_with_its_action_parameters_and_errors() {
+    let router = desk(false);
+    let get = &Method::GET;
+    let (status, document) = ask(&router, get, "/v1/openapi.json", Some(READ)).await;
+    assert_eq!(
+        (status, &document["openapi"]),
+        (StatusCode::OK, &"3.1.0".into())
+    );
+    let mut ids = std::collections::HashSet::new();
+    for route in routes::all() {
+        let (path, method) = (route.path, route.method.as_str().to_lowercase());
+        let operation = &document["paths"][path][&method];
+        let action = operation["x-sluice-action"].as_str();
+        assert_eq!(action, Some(route.action.to_string().as_str()), "{path}");
+        assert!(!operation["summary"].as_str().unwrap().is_empty(), "{path}");
+        assert!(ids.insert(operation["operationId"].to_string()), "{path}");
+        for status in ["200", "401", "403"] {
+            assert!(
+                operation["responses"][status].is_object(),
+                "{path} {status}"
+            );
+        }
+        let parameters = operation["parameters"].as_array().unwrap();
+        let in_path = parameters.iter().filter(|p| p["in"] == "path");
+        assert_eq!(in_path.count(), path.matches('{').count(), "{path}");
+        let in_query = parameters.iter().filter(|p| p["in"] == "query");
+        assert_eq!(in_query.count(), route.query.len(), "{path}");
+        let has_body = operation["requestBody"].is_object();
+        assert_eq!(has_body, !route.body.is_empty(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn each_query_parameter_of_the_document_is_taken() {
+    // A parameter that a handler does not know is ignored by it; one that it cannot read is not.
+    let router = desk(false);
+    for route in routes::all() {
+        for name in route.query {
+            let (name, wrong) =
+                match name.trim_end_matches('!') {
+                    name @ ("limit" | "offset" | "after" | "live" | "drained" | "allowed"
+                    | "state") => (name, "wrong"),
+                    _ => continue,
+                };
+            let path = format!("{}?{name}={wrong}", filled(route.path));
+            let (status, body) = ask(&router, &route.method, &path, Some(ALL)).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{path} {body}");
+            assert_eq!(body["error_code"], "invalid_request", "{path} {body}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -122,6 +198,24 @@ async fn anonymous_reads_are_for_development_and_a_wrong_token_is_refused_there_
 }
 
 #[tokio::test]
+async fn what_is_no_route_says_so_in_the_form_of_all_errors() {
+    let router = desk(false);
+    for (method, path, status) in [
+        (Method::GET, "/", StatusCode::NOT_FOUND),
+        (Method::GET, "/v1/nothing", StatusCode::NOT_FOUND),
+        (
+            Method::PATCH,
+            "/v1/services",
+            StatusCode::METHOD_NOT_ALLOWED,
+        ),
+    ] {
+        let (got, body) = ask(&router, &method, path, Some(ALL)).await;
+        assert_eq!(got, status, "{path}");
+        assert!(body["error_code"].is_string(), "{path} {body}");
+    }
+}
+
+#[tokio::test]
 async fn health_needs_no_token() {
     let router = desk(false);
     let (status, _) = ask(&router, &Method::GET, "/health/live", None).await;
@@ -131,9 +225,14 @@ async fn health_needs_no_token() {
 #[tokio::test]
 async fn the_config_is_shown_with_its_secrets_masked() {
     let (_, body) = ask(&desk(false), &Method::GET, "/v1/config", Some(READ)).await;
-    let text = body["config"].as_str().unwrap();
-    assert!(text.contains("admin"), "{text}");
-    assert!(!text.contains("0123456789abcdef"));
+    let read = &body["config"]["admin"]["anonymous_read"];
+    assert_eq!(
+        *read,
+        serde_json::json!({"value": "false", "default": true})
+    );
+    let tokens = &body["config"]["admin"]["tokens"];
+    assert_eq!(tokens["value"], r#"["all", "none", "read"]"#);
+    assert!(!body.to_string().contains("0123456789abcdef"));
 }
 
 #[tokio::test]
@@ -198,4 +297,173 @@ async fn revocations_are_made_listed_and_noted() {
     }
     let (_, list) = ask(&router, &Method::GET, "/v1/revocations", Some(READ)).await;
     assert_eq!(list["revocations"], serde_json::json!([]));
+}
+
+async fn tell(router: &Router, method: Method, path: &str, body: &str) -> (u16, Value) {
+    let request = Request::builder().method(method).uri(path);
+    let request = request.header("authorization", format!("Bearer {ALL}"));
+    let (status, body) = send(router, request.body(Body::from(body.to_owned())).unwrap()).await;
+    (status.as_u16(), body)
+}
+
+#[tokio::test]
+async fn what_is_decided_is_listed_and_noted_with_what_was_there_before() {
+    let router = desk(false);
+    let off = "/v1/functions/s/f/disabled?version=1.0.0";
+    let (status, body) = tell(&router, Method::PUT, off, r#"{"disabled":true}"#).await;
+    assert_eq!((status, &body["known"]), (200, &false.into()), "{body}");
+    let at = "/v1/functions/s/f/deprecation?version=1.0.0";
+    for (at_first, status) in [(r#"{"at":5}"#, 200), (r#"{"at":6,"sunset":7}"#, 200)] {
+        assert_eq!(tell(&router, Method::PUT, at, at_first).await.0, status);
+    }
+    let pin = r#"{"user":"ann","service":"s","version":"^1"}"#;
+    assert_eq!(tell(&router, Method::PUT, "/v1/pins", pin).await.0, 200);
+    let latest = "/v1/functions/s/f/latest";
+    assert_eq!(
+        tell(&router, Method::PUT, latest, r#"{"version":"1"}"#)
+            .await
+            .0,
+        200
+    );
+    let deleted = "/v1/functions/s/f?version=2";
+    assert_eq!(tell(&router, Method::DELETE, deleted, "").await.0, 200);
+    let (_, all) = ask(&router, &Method::GET, "/v1/overrides", Some(READ)).await;
+    assert_eq!(all["total"], 5, "{all}");
+    let (_, pins) = ask(&router, &Method::GET, "/v1/pins?service=s", Some(READ)).await;
+    assert_eq!(pins["overrides"][0]["client"]["user"], "ann", "{pins}");
+    let (_, versions) = ask(&router, &Method::GET, "/v1/versions", Some(READ)).await;
+    assert_eq!(versions["versions"][0]["state"], "deleted", "{versions}");
+    let (_, audit) = ask(&router, &Method::GET, "/v1/audit", Some(READ)).await;
+    let entries = audit["entries"].as_array().unwrap();
+    assert_eq!(entries.len(), 6, "{audit}");
+    assert_eq!(entries[3]["before"]["deprecation"]["at"], 5, "{audit}");
+    assert_eq!(entries[3]["after"]["deprecation"]["sunset"], 7, "{audit}");
+    assert_eq!(entries[3]["target"], "deprecated s.f 1.0.0", "{audit}");
+}
+
+#[tokio::test]
+async fn wishes_that_make_no_sense_are_refused_and_change_nothing() {
+    let router = desk(false);
+    let long = format!("/v1/functions/s/{}/disabled", "f".repeat(129));
+    for (method, path, body, status) in [
+        (Method::PUT, "/v1/functions/s/f/disabled", "{}", 400),
+        (
+            Method::PUT,
+            "/v1/functions/s/f/disabled",
+            r#"{"disabled":1}"#,
+            400,
+        ),
+        (
+            Method::PUT,
+            "/v1/functions/s/f/disabled",
+            r#"{"disabled":true,"x":1}"#,
+            400,
+        ),
+        (Method::PUT, long.as_str(), r#"{"disabled":true}"#, 400),
+        (
+            Method::PUT,
+            "/v1/functions/s/f/disabled?version=%00",
+            r#"{"disabled":true}"#,
+            400,
+        ),
+        (Method::POST, "/v1/functions/s/f/restore", "", 404),
+        (
+            Method::PUT,
+            "/v1/functions/s/f/latest",
+            r#"{"version":""}"#,
+            400,
+        ),
+        (
+            Method::PUT,
+            "/v1/functions/s/f/deprecation",
+            r#"{"at":5,"sunset":4}"#,
+            400,
+        ),
+        (
+            Method::PUT,
+            "/v1/functions/s/f/deprecation",
+            r#"{"at":5,"link":"x"}"#,
+            400,
+        ),
+        (Method::DELETE, "/v1/functions/s/f/deprecation", "", 404),
+        (
+            Method::PUT,
+            "/v1/pins",
+            r#"{"service":"s","version":"1"}"#,
+            400,
+        ),
+        (
+            Method::PUT,
+            "/v1/pins",
+            r#"{"user":"a","api_key":"b","service":"s","version":"1"}"#,
+            400,
+        ),
+        (
+            Method::PUT,
+            "/v1/pins",
+            r#"{"user":"","service":"s","version":"1"}"#,
+            400,
+        ),
+        (
+            Method::PUT,
+            "/v1/pins",
+            r#"{"user":"a","service":"s"}"#,
+            400,
+        ),
+        (Method::DELETE, "/v1/pins?user=a&service=s", "", 404),
+        (Method::DELETE, "/v1/pins?user=a", "", 400),
+        (
+            Method::PUT,
+            "/v1/instances/s/i/drained",
+            r#"{"drained":true}"#,
+            404,
+        ),
+        (Method::GET, "/v1/functions/s/f/callers", "", 404),
+        (Method::GET, "/v1/functions/s/f/sticky", "", 400),
+        (Method::GET, "/v1/functions/s/f/sticky?key=null", "", 400),
+        (Method::POST, "/v1/breakers/reset?service=s", "", 400),
+        (
+            Method::POST,
+            "/v1/breakers/reset?service=s&instance=i&function=f",
+            "",
+            400,
+        ),
+        (
+            Method::POST,
+            "/v1/breakers/reset?service=s&instance=i",
+            "",
+            404,
+        ),
+        (Method::DELETE, "/v1/sockets/x", "", 400),
+        (Method::DELETE, "/v1/sockets/7", "", 404),
+        (Method::DELETE, "/v1/streams/7?reason=%0A", "", 400),
+    ] {
+        let (got, answer) = tell(&router, method.clone(), path, body).await;
+        assert_eq!(got, status, "{method} {path} {body}: {answer}");
+        assert!(answer["error_code"].is_string(), "{path} {body}: {answer}");
+    }
+    let (_, all) = ask(&router, &Method::GET, "/v1/overrides", Some(READ)).await;
+    assert_eq!(all["total"], 0, "{all}");
+}
+
+#[tokio::test]
+async fn sticky_keys_are_looked_at_as_dispatch_writes_them() {
+    use sluice_protocol::{InstanceId, Payload};
+    // What stands in the store under the name that dispatch gives it.
+    let sticky = Arc::new(MemorySticky::new(std::time::Duration::from_secs(60), 10));
+    let mut parts = parts(false);
+    parts.sticky = sticky.clone();
+    let router = super::router(parts);
+    let args = Payload::json(r#"{"k":"a b"}"#);
+    let key = hex::encode(crate::dispatch::select::key_of(&args, "k").unwrap());
+    let instance = InstanceId::new("w1").unwrap();
+    let bound = crate::sticky::StickyStore::assign(&*sticky, "s.f@1", &key, None, &instance);
+    bound.await.unwrap();
+    let path = "/v1/functions/s/f/sticky?version=1&key=a%20b";
+    let (_, told) = tell(&router, Method::GET, path, "").await;
+    assert_eq!(told["instance"], "w1", "{told}");
+    let (_, told) = tell(&router, Method::DELETE, path, "").await;
+    assert_eq!(told["forgotten"], true, "{told}");
+    let (_, told) = tell(&router, Method::GET, path, "").await;
+    assert_eq!(told["instance"], Value::Null, "{told}");
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::AppError;
 use super::serve::Running;
 use crate::config::Config;
+use crate::overrides::Steering;
 use crate::registry::Registry;
 
 /// A whole gateway that runs within this process, on threads of its own.
@@ -46,6 +47,12 @@ impl Gateway {
     #[must_use]
     pub fn registry(&self) -> &Arc<Registry> {
         &self.0.registry
+    }
+
+    /// What operators have decided, and their way to decide more.
+    #[must_use]
+    pub fn steering(&self) -> &Arc<Steering> {
+        &self.0.steering
     }
 
     /// Ends it: no new connections, then the calls in flight, then the rest.

@@ -12,16 +12,19 @@ use tokio_util::sync::CancellationToken;
 use super::descriptors;
 use super::limits;
 use super::shards::{Shards, Shared};
+use super::steering;
 use crate::admin;
 use crate::config::Config;
 use crate::dev::page::Page;
 use crate::dispatch::Clock;
-use crate::dispatch::guards::Breakers;
+use crate::dispatch::guards::{Breakers, Bulkheads};
 use crate::dispatch::nats::{self, ConnectError};
 use crate::edge::capacity::Capacity;
 use crate::edge::listener::bind_shards;
 use crate::health::Health;
 use crate::identity::Identifier;
+use crate::live::Live;
+use crate::overrides::Steering;
 use crate::redis_link::{OpenError, RedisLink};
 use crate::registry::fixed::InvalidFixed;
 use crate::registry::{Registry, Settings};
@@ -109,6 +112,7 @@ pub(super) struct Running {
     pub(super) http: SocketAddr,
     pub(super) admin: SocketAddr,
     pub(super) registry: Arc<Registry>,
+    pub(super) steering: Arc<Steering>,
     config: Arc<Config>,
     health: Arc<Health>,
     shards: Shards,
@@ -138,6 +142,7 @@ impl Running {
         let identifier = Arc::new(Identifier::new(&config));
         identifier.start(&background);
         follow_revocations(&identifier, &config, &client, &subjects, &background).await?;
+        let steering = steering::start(&config, &registry, &client, &subjects, &background).await?;
         let limits = {
             let refused = identifier.refused();
             limits::start(&config, &registry, client, &subjects, refused, &background)?
@@ -162,30 +167,40 @@ impl Running {
             .await
             .map_err(listen("admin.listen", config.admin.listen))?;
         let admin = admin_listener.local_addr()?;
+        let stores = StoreMaker::start(&config, &health, &background)?;
         let (capacity, clock) = (Arc::new(Capacity::new(&config)), Clock::start());
+        let breakers = Breakers::new(registry.clone(), clock, config.breaker.clone());
+        let live = Arc::new(Live::default());
         let sources = Sources {
             registry: registry.clone(),
             health: health.clone(),
             capacity: capacity.clone(),
             limiter: limits.limiter.clone(),
-            breakers: Breakers::new(registry.clone(), clock, config.breaker.clone()),
+            breakers: breakers.clone(),
         };
         let telemetry = Arc::new(Telemetry::new(sources));
         tokio::spawn(telemetry.clone().sample(background.clone()));
         let router = admin::router(admin::Parts {
+            usage: steering::count_callers(&config, &registry, &background)?,
+            breakers,
+            bulkheads: Bulkheads::new(registry.clone()),
+            sticky: stores.open()?.sticky,
+            live: live.clone(),
             registry: registry.clone(),
             health: health.clone(),
             config: config.clone(),
             limiter: limits.limiter.clone(),
             identifier: identifier.clone(),
             telemetry: telemetry.clone(),
+            steering: steering.clone(),
         });
         tokio::spawn(admin::serve(admin_listener, router, background.clone()));
         let shared = Shared {
             subjects,
             clock,
+            live,
             registry: registry.clone(),
-            stores: StoreMaker::start(&config, &health, &background)?,
+            stores,
             page: page.then(|| Arc::new(Page::new(registry.clone()))),
             health: health.clone(),
             capacity,
@@ -200,6 +215,7 @@ impl Running {
             http,
             admin,
             registry,
+            steering,
             config,
             health,
             shards,

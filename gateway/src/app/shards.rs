@@ -20,6 +20,7 @@ use crate::edge::capacity::Capacity;
 use crate::health::Health;
 use crate::hooks::Callbacks;
 use crate::identity::Identifier;
+use crate::live::Live;
 use crate::pipeline::Pipeline;
 use crate::registry::Registry;
 use crate::shard::Shard;
@@ -41,6 +42,7 @@ pub(super) struct Shared {
     pub(super) config: Arc<Config>,
     pub(super) callbacks: Arc<Callbacks>,
     pub(super) telemetry: Arc<Telemetry>,
+    pub(super) live: Arc<Live>,
 }
 
 /// For what goes on behind the callers' backs, after the last call.
@@ -182,7 +184,8 @@ fn shard(id: usize, shared: &Shared, stores: Stores, broker: Arc<NatsBroker>) ->
         options,
         shared.config.breaker.clone(),
     )
-    .recorded_by(recorder.clone());
+    .recorded_by(recorder.clone())
+    .listed_in(shared.live.clone());
     Arc::new(Shard {
         id,
         pipeline: Pipeline::new(
@@ -193,6 +196,7 @@ fn shard(id: usize, shared: &Shared, stores: Stores, broker: Arc<NatsBroker>) ->
             shared.callbacks.clone(),
         )
         .with_once(stores.once)
+        .of_shard(id)
         .limited_by(limiter, shared.limits.refused.clone())
         .recorded_by(recorder.clone()),
         recorder,
@@ -201,6 +205,7 @@ fn shard(id: usize, shared: &Shared, stores: Stores, broker: Arc<NatsBroker>) ->
         health: shared.health.clone(),
         capacity: shared.capacity.clone(),
         identifier: shared.identifier.clone(),
+        live: shared.live.clone(),
         config: shared.config.clone(),
     })
 }

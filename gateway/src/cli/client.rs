@@ -136,6 +136,20 @@ impl Gateway {
             .body(json)
     }
 
+    /// Any request, with JSON or without a body.
+    pub(super) fn request(
+        &self,
+        method: reqwest::Method,
+        url: Url,
+        json: Option<String>,
+    ) -> RequestBuilder {
+        let request = self.client.request(method, url);
+        match json {
+            Some(json) => request.header(CONTENT_TYPE, "application/json").body(json),
+            None => request,
+        }
+    }
+
     pub(super) fn put(&self, url: Url, json: String) -> RequestBuilder {
         self.client
             .put(url)

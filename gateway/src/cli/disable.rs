@@ -42,7 +42,7 @@ pub(super) async fn run(
         let (service, function) = (&args.service, &args.function);
         let version = args.version.as_deref().unwrap_or_default();
         let line = format!("{service}.{function} {version}");
-        writeln!(terminal.out, "{}: {done} at this gateway", line.trim_end())?;
+        writeln!(terminal.out, "{}: {done} at all gateways", line.trim_end())?;
     }
     Ok(Exit::Ok)
 }
@@ -79,7 +79,7 @@ mod tests {
         let args = args(&server, Some("1.2.0"));
         let exit = run(&args, true, &mut output.terminal()).await.unwrap();
         assert_eq!(exit, Exit::Ok);
-        assert_eq!(output.out(), "demo.a/b 1.2.0: disabled at this gateway\n");
+        assert_eq!(output.out(), "demo.a/b 1.2.0: disabled at all gateways\n");
         assert_eq!(
             server.seen()[0].path,
             "/v1/functions/demo/a%2Fb/disabled?version=1.2.0"

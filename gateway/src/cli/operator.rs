@@ -14,6 +14,7 @@ pub(super) struct Admin {
     /// The gateway's address for operators.
     #[arg(
         long,
+        global = true,
         value_name = "URL",
         env = "SLUICE_ADMIN_URL",
         hide_env_values = true,
@@ -21,7 +22,12 @@ pub(super) struct Admin {
     )]
     pub(super) admin: String,
     /// A token of `admin.tokens`; better in the environment, where other users do not see it.
-    #[arg(long, env = "SLUICE_ADMIN_TOKEN", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "SLUICE_ADMIN_TOKEN",
+        hide_env_values = true
+    )]
     pub(super) token: Option<String>,
 }
 

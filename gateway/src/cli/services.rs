@@ -180,7 +180,10 @@ fn instances(listing: &Listing) -> Vec<Vec<String>> {
 }
 
 /// Prints rows in columns as wide as their widest cell.
-fn print_table(rows: &[Vec<String>], terminal: &mut Terminal<'_>) -> Result<(), Failure> {
+pub(super) fn print_table(
+    rows: &[Vec<String>],
+    terminal: &mut Terminal<'_>,
+) -> Result<(), Failure> {
     let cells: Vec<Vec<String>> = rows
         .iter()
         .map(|row| row.iter().map(|cell| printable(cell)).collect())

@@ -14,9 +14,10 @@ section! {
     ["admin"] Admin {
         /// Where operators connect. Keep it away from clients.
         listen: SocketAddr = loopback(4001), Address;
-        /// Who may look and change, by token, and what: `services`, `limits`, `breakers`, `log`,
-        /// `metrics`, `config` and `audit`, each with `:read`, `:write` or `:*`; `*` for all. Without
-        /// tokens only health and `/metrics` are answered.
+        /// Who may look and change, by token, and what: `services`, `versions`, `instances`, `sticky`,
+        /// `connections`, `limits`, `breakers`, `log`, `metrics`, `identity`, `config`, `cluster` and
+        /// `audit`, each with `:read`, `:write` or `:*`; `*` for all. Without tokens only health and
+        /// `/metrics` are answered.
         tokens: Vec<OperatorToken> = Vec::new(), OperatorTokens;
         /// Whether whoever reaches the port may look without a token. For development.
         anonymous_read: bool = false, Flag;

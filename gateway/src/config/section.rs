@@ -80,8 +80,27 @@ pub(crate) struct SectionInfo {
 pub(crate) trait Section: Default {
     /// What the reference says of it.
     fn info() -> SectionInfo;
+    /// Its options as they run, secrets masked.
+    fn running(&self) -> Running;
     /// Reads it; options that are absent or wrong have their default.
     fn read(reader: &mut Reader<'_>) -> Self;
+}
+
+/// A section as it runs: by option its value, and whether that is the default.
+pub(crate) type Running = (&'static str, Vec<(String, String, bool)>);
+
+/// One option of it.
+pub(crate) fn running_option<K: Kind>(
+    field: &str,
+    kind: K,
+    value: &K::Value,
+    default: &K::Value,
+) -> (String, String, bool)
+where
+    K::Value: PartialEq,
+{
+    let name = option_name(field, &kind);
+    (name, format!("{:?}", Shown(kind, value)), value == default)
 }
 
 /// Prints an option's value for debugging as its kind wants it: secrets masked.
@@ -142,6 +161,17 @@ macro_rules! section {
                         &default.$field,
                     ), )+ ],
                 }
+            }
+
+            fn running(&self) -> crate::config::section::Running {
+                let default = Self::default();
+                let options = vec![ $( crate::config::section::running_option(
+                    stringify!($field),
+                    $kind,
+                    &self.$field,
+                    &default.$field,
+                ), )+ ];
+                ($section, options)
             }
 
             fn read(reader: &mut crate::config::reader::Reader<'_>) -> Self {

@@ -1,6 +1,7 @@
 //! The task behind an acknowledged call: moves its answers to the edge, keeps a stream's credit
 //! going while the client is slow, and cancels when the client is gone.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sluice_protocol::CallError;
@@ -10,6 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::exchange::{Exchange, Progress};
+use crate::live::{Stream, Ticket};
 
 /// Grants are repeated: a worker that hears none for five of these gives the stream up.
 const GRANT_INTERVAL: Duration = Duration::from_secs(2);
@@ -20,6 +22,7 @@ pub(super) async fn drive(
     first: Progress,
     answers: mpsc::Sender<Answer>,
     cancel: CancellationToken,
+    mut ticket: Option<Ticket<Stream>>,
 ) {
     let mut grants = interval(GRANT_INTERVAL);
     grants.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -46,6 +49,10 @@ pub(super) async fn drive(
                     waiting = Some(final_error(exchange.overdue()));
                 }
             }
+            reason = closed(&mut ticket), if !overdue => {
+                overdue = true;
+                waiting = Some(final_error(exchange.closed(&reason)));
+            }
             () = &mut stalled, if waiting.is_some() && !overdue => {
                 // Its client costs itself, not the worker: whatever it reads next is the end.
                 overdue = true;
@@ -55,6 +62,9 @@ pub(super) async fn drive(
             permit = answers.reserve(), if waiting.is_some() => {
                 let (Ok(permit), Some(answer)) = (permit, waiting.take()) else { return };
                 let over = answer.is_final();
+                if let (Some(ticket), Answer::Item { .. }) = (&ticket, &answer) {
+                    ticket.what().items.fetch_add(1, Ordering::Relaxed);
+                }
                 permit.send(answer);
                 if over {
                     return;
@@ -79,6 +89,14 @@ pub(super) async fn drive(
                 };
             }
         }
+    }
+}
+
+/// Resolves when an operator closes it.
+async fn closed(ticket: &mut Option<Ticket<Stream>>) -> String {
+    match ticket {
+        Some(ticket) => ticket.closed().await.to_owned(),
+        None => std::future::pending().await,
     }
 }
 

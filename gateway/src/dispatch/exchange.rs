@@ -6,11 +6,12 @@ mod outcome;
 mod send;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use sluice_protocol::function::{ResponseType, Timeout};
 use sluice_protocol::payload::Payload;
-use sluice_protocol::{CallError, ErrorSource, Frame, InstanceId};
+use sluice_protocol::{CallError, ErrorCode, ErrorSource, Executed, Frame, InstanceId};
 use tokio::time::Instant;
 
 use super::Context;
@@ -18,6 +19,7 @@ use super::admission::Admitted;
 use super::attempt::{Attempt, OnBreak};
 use super::control;
 use super::retry::Failure;
+use crate::live::Stream;
 use crate::pipeline::Ready;
 use crate::registry::snapshot::Variant;
 use crate::telemetry::OK;
@@ -148,6 +150,31 @@ impl Exchange {
         let reason = "the client took nothing for too long".to_owned();
         let error = Failure::StreamLost(reason).into_error(self.call.spec(), self.attempts);
         error.with_source(ErrorSource::Client)
+    }
+
+    /// Ends the call because an operator wants it so.
+    pub(super) fn closed(&mut self, reason: &str) -> CallError {
+        self.give_up("closed_by_operator");
+        let text = match reason {
+            "" => "an operator closed the stream".to_owned(),
+            reason => format!("an operator closed the stream: {reason}"),
+        };
+        CallError::new(ErrorCode::Cancelled, text)
+            .with_source(ErrorSource::Gateway)
+            .with_executed(Executed::Unknown, false)
+    }
+
+    /// As it stands on the list of what is open.
+    pub(super) fn as_live(&self) -> Stream {
+        let function = self.call.function();
+        Stream {
+            service: function.service.clone(),
+            function: function.request_type.clone(),
+            version: function.version.clone(),
+            request_id: self.call.request_id().clone(),
+            user: self.call.identity().user_id.clone(),
+            items: AtomicU64::new(0),
+        }
     }
 
     /// Ends the call with an error of the worker's making.

@@ -268,9 +268,12 @@ fn snapshot(
             version: spec.version.clone(),
             call_subject: subjects.call(&spec.service, spec.version.as_ref(), &spec.request_type),
             disabled: false,
+            by_instance: false,
+            notice: None,
             round_robin: Arc::default(),
             breaker: Arc::default(),
             bulkhead: Arc::default(),
+            callers: Arc::default(),
             variants: vec![Variant {
                 config_hash: "c1".to_owned(),
                 spec: Arc::new(spec.clone()),
@@ -281,6 +284,7 @@ fn snapshot(
         };
         let versions = FunctionVersions {
             versions: vec![Arc::new(function)],
+            latest: None,
         };
         let functions = snapshot.services.entry(spec.service).or_default();
         functions.insert(spec.request_type, versions);

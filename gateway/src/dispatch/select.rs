@@ -70,6 +70,7 @@ impl Selection<'_> {
         if matches!(mode, ChooseNodeMode::Random)
             && self.tried.is_empty()
             && self.function.variants.len() == 1
+            && !self.function.by_instance
             && self.variant.instances.iter().all(|i| i.breaker.is_clean())
         {
             // The registry may lag behind the broker, so an empty list is no reason to refuse
@@ -187,7 +188,7 @@ impl Selection<'_> {
 }
 
 /// The bytes that an arg's value is keyed by; `None` where it is absent or null.
-fn key_of(args: &Payload, name: &str) -> Option<Vec<u8>> {
+pub(crate) fn key_of(args: &Payload, name: &str) -> Option<Vec<u8>> {
     // A leading byte keeps the string "1" and the number 1 apart.
     match top_level(args, name)? {
         ArgValue::Str(text) => Some([b"s", text.as_bytes()].concat()),

@@ -17,6 +17,7 @@ mod accept;
 mod body;
 mod call;
 mod cors;
+mod deprecation;
 mod fields;
 mod follow;
 mod health;

@@ -17,6 +17,7 @@ mod calls;
 mod channel;
 mod clock;
 pub mod frame;
+mod noticed;
 pub mod options;
 mod origin;
 mod outbox;

@@ -39,6 +39,11 @@ pub trait CallService: Send + Sync + 'static {
     fn has_limits(&self) -> bool {
         false
     }
+
+    /// Whether any version is on its way out, so that answers may have to say so.
+    fn has_notices(&self) -> bool {
+        false
+    }
 }
 
 impl CallService for Shard {
@@ -55,6 +60,10 @@ impl CallService for Shard {
 
     fn has_limits(&self) -> bool {
         self.pipeline.has_limits()
+    }
+
+    fn has_notices(&self) -> bool {
+        self.pipeline.has_notices()
     }
 
     fn call(&self, call: Call) -> impl Future<Output = Result<Reply, CallError>> + Send {

@@ -46,6 +46,10 @@ impl phoenix::CallService for SocketCalls {
     fn recorder(&self) -> Option<Arc<Recorder>> {
         Some(self.0.recorder.clone())
     }
+
+    fn has_notices(&self) -> bool {
+        self.0.pipeline.has_notices()
+    }
 }
 
 #[derive(Debug)]
@@ -68,7 +72,8 @@ pub(super) fn door(shard: &Arc<Shard>, drain: CancellationToken) -> Arc<dyn Door
     };
     let guard = Guard(shard.identifier.clone());
     let calls = SocketCalls(shard.clone());
-    let sockets = Sockets::new(config.phoenix.options(), calls, guard.clone(), drain);
+    let sockets = Sockets::new(config.phoenix.options(), calls, guard.clone(), drain)
+        .listed_in(shard.live.clone());
     Arc::new(PhoenixDoor {
         sockets,
         guard,

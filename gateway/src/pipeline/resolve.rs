@@ -83,11 +83,20 @@ pub(super) fn resolve_callback(
 
 fn find(snapshot: &Snapshot, call: Call, limits: Limits) -> Result<Resolved, CallError> {
     let (service, name) = (call.service.as_str(), call.request_type.as_str());
-    let function = match snapshot.resolve(service, name, call.version.as_deref()) {
+    let caller = (
+        call.identity.user_id.as_deref(),
+        call.caller.api_key.as_deref(),
+    );
+    let found = snapshot.resolve_for(service, name, call.version.as_deref(), caller);
+    let function = match found {
         Ok(function) => function.clone(),
         Err(Unresolved::Version(known)) => return Err(unknown_version(&call, known)),
         Err(Unresolved::Function) => return Err(unknown_function(snapshot, &call, limits.suggest)),
     };
+    if let (Some(notice), Some(place)) = (&function.notice, &call.caller.notice) {
+        // A call has one version.
+        let _ = place.set(notice.clone());
+    }
     let variant = pick_variant(&function);
     Ok(Resolved {
         call,

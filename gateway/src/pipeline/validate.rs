@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::HttpRequest;
 use super::limit::Limited;
 use super::resolve::Resolved;
+use crate::registry::callers::Caller;
 use crate::registry::snapshot::{Function, Snapshot, Variant};
 
 /// A call that passed every stage: the only thing that dispatch takes.
@@ -136,6 +137,18 @@ impl Ready {
     #[must_use]
     pub fn is_idempotent(&self) -> bool {
         self.spec().idempotent || self.http().is_some_and(HttpRequest::is_idempotent)
+    }
+
+    /// Counts its caller, on a shard.
+    pub(super) fn count_caller(&self, shard: usize) {
+        let call = &self.call.call;
+        let caller = match (&call.caller.api_key, &call.identity.user_id) {
+            (Some(name), _) => Caller::ApiKey(name),
+            (None, Some(id)) => Caller::User(id),
+            (None, None) => Caller::Anonymous,
+        };
+        let callers = &self.call.function.callers;
+        callers.count(shard, caller, self.call.started);
     }
 
     /// The client's id of the request.

@@ -1,17 +1,19 @@
 //! From what the table knows to what calls are resolved against.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use sluice_protocol::{FunctionName, FunctionSpec, ServiceName, Subjects};
+use sluice_protocol::{FunctionName, FunctionSpec, InstanceId, ServiceName, Subjects};
 
+use super::callers::Callers;
 use super::configs::{Config, Configs, FunctionId, function_id};
 use super::fixed::{CONFIG_FILE, FixedFunctions};
-use super::instances::Instances;
+use super::instances::{Instances, Record};
 use super::snapshot::{Function, FunctionVersions, Instance, Variant};
 use crate::dispatch::breaker::Breaker;
 use crate::dispatch::bulkhead::Bulkhead;
+use crate::overrides::{FunctionKey, Overrides};
 use crate::telemetry::function_stats::FunctionStats;
 
 /// The functions of one service.
@@ -25,6 +27,7 @@ struct Slot {
     bulkhead: Arc<Bulkhead>,
     stats: Arc<FunctionStats>,
     call_subject: String,
+    callers: Arc<Callers>,
 }
 
 /// Makes functions, and keeps their counters.
@@ -48,10 +51,13 @@ impl Builder {
         configs: &Configs,
         instances: &Instances,
         fixed: &FixedFunctions,
-        disabled: &HashSet<(ServiceName, FunctionId)>,
+        overrides: &Overrides,
         subjects: &Subjects,
     ) -> Functions {
-        let live = live_instances(service, configs, instances);
+        let live = live_instances(service, configs, instances, overrides);
+        let is_drained =
+            |(id, r): (&InstanceId, &Record)| r.takes_calls() && overrides.is_drained(service, id);
+        let by_instance = instances.of(service).any(is_drained);
         // Ordered, so that each function's versions come in ascending order.
         let mut variants: BTreeMap<FunctionId, Vec<Variant>> = candidates(service, configs, &live)
             .into_iter()
@@ -76,22 +82,36 @@ impl Builder {
                 breaker: Arc::default(),
                 bulkhead: Arc::default(),
                 stats: Arc::default(),
+                callers: Arc::default(),
                 call_subject: subjects.call(service, id.1.as_ref(), &id.0),
             });
-            let key = (service.clone(), id.clone());
+            let word = overrides.function(&FunctionKey {
+                service: service.clone(),
+                function: id.0.clone(),
+                version: id.1.clone(),
+            });
+            if word.is_some_and(|w| w.deleted) {
+                slots.insert(id, slot);
+                continue;
+            }
             let function = Function {
                 service: service.clone(),
                 request_type: id.0.clone(),
                 version: id.1.clone(),
                 call_subject: slot.call_subject.clone(),
-                disabled: disabled.contains(&key) || variants.iter().all(|v| v.spec.disabled),
+                disabled: word.is_some_and(|w| w.disabled)
+                    || variants.iter().all(|v| v.spec.disabled),
+                by_instance,
+                notice: word.and_then(|w| Some(w.deprecated.as_ref()?.1.clone())),
                 variants,
                 round_robin: slot.round_robin.clone(),
                 breaker: slot.breaker.clone(),
                 bulkhead: slot.bulkhead.clone(),
                 stats: slot.stats.clone(),
+                callers: slot.callers.clone(),
             };
             let versions = functions.entry(id.0.clone()).or_default();
+            versions.latest = overrides.latest(service, &id.0).cloned();
             versions.versions.push(Arc::new(function));
             slots.insert(id, slot);
         }
@@ -107,12 +127,15 @@ fn live_instances(
     service: &ServiceName,
     configs: &Configs,
     instances: &Instances,
+    overrides: &Overrides,
 ) -> HashMap<String, Vec<Arc<Instance>>> {
     let mut live: HashMap<String, Vec<Arc<Instance>>> = configs
         .of(service)
         .map(|config| (config.hash.clone(), Vec::new()))
         .collect();
-    for (_, record) in instances.of(service).filter(|(_, r)| r.takes_calls()) {
+    let takes_calls =
+        |(id, r): &(&InstanceId, &Record)| r.takes_calls() && !overrides.is_drained(service, id);
+    for (_, record) in instances.of(service).filter(takes_calls) {
         if let Some(all) = live.get_mut(&record.config_hash) {
             all.push(record.shared.clone());
         }

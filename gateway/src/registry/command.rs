@@ -1,12 +1,13 @@
 //! What operators ask of the registry; the follower answers between two messages.
 
-use sluice_protocol::{ApiVersion, FunctionName, ServiceName};
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 
 use super::Registry;
-use super::configs::FunctionId;
 use super::refused::{Refused, RefusedFilter};
 use super::status::Status;
+use crate::overrides::Overrides;
 
 /// Nothing follows the workers: the gateway shuts down, or never started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -19,12 +20,7 @@ pub(super) enum Command {
     Status(oneshot::Sender<Status>),
     Refused(RefusedFilter, oneshot::Sender<Vec<Refused>>),
     ClearRefused(RefusedFilter, oneshot::Sender<usize>),
-    SetDisabled {
-        service: ServiceName,
-        function: FunctionId,
-        disabled: bool,
-        known: oneshot::Sender<bool>,
-    },
+    SetOverrides(Arc<Overrides>, oneshot::Sender<()>),
 }
 
 impl Registry {
@@ -53,25 +49,14 @@ impl Registry {
             .await
     }
 
-    /// Switches a function off or on at this gateway. It stays so when its workers announce it
-    /// anew, and is in force when this returns. Returns whether such a function is known now.
+    /// Puts what operators have decided in place of what they had decided before; in force when
+    /// this returns, whatever workers announce.
     ///
     /// # Errors
     /// When nothing follows the workers.
-    pub async fn set_disabled(
-        &self,
-        service: &ServiceName,
-        function: &FunctionName,
-        version: Option<&ApiVersion>,
-        disabled: bool,
-    ) -> Result<bool, RegistryStopped> {
-        self.ask(|known| Command::SetDisabled {
-            service: service.clone(),
-            function: (function.clone(), version.cloned()),
-            disabled,
-            known,
-        })
-        .await
+    pub async fn set_overrides(&self, overrides: Arc<Overrides>) -> Result<(), RegistryStopped> {
+        self.ask(|done| Command::SetOverrides(overrides, done))
+            .await
     }
 
     async fn ask<T>(
@@ -82,5 +67,37 @@ impl Registry {
         let sent = self.commands.send(command(answer)).await;
         sent.map_err(|_| RegistryStopped)?;
         answered.await.map_err(|_| RegistryStopped)
+    }
+}
+
+#[cfg(test)]
+impl Registry {
+    /// A registry that takes overrides and knows nothing else.
+    pub(crate) fn taking_overrides() -> Arc<Self> {
+        use super::snapshot::Snapshot;
+        let (commands, mut inbox) = tokio::sync::mpsc::channel(8);
+        let registry = Arc::new(Self::with_commands(commands, Arc::default()));
+        let weak = Arc::downgrade(&registry);
+        tokio::spawn(async move {
+            while let Some(command) = inbox.recv().await {
+                let Some(registry) = weak.upgrade() else {
+                    return;
+                };
+                match command {
+                    Command::SetOverrides(overrides, done) => {
+                        registry.publish(Snapshot {
+                            pins: overrides.pins().clone(),
+                            has_notices: overrides.has_notices(),
+                            ..Snapshot::default()
+                        });
+                        _ = done.send(());
+                    }
+                    Command::Status(answer) => _ = answer.send(Status::default()),
+                    Command::Refused(_, answer) => _ = answer.send(Vec::new()),
+                    Command::ClearRefused(_, answer) => _ = answer.send(0),
+                }
+            }
+        });
+        registry
     }
 }

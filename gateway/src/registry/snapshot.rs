@@ -4,13 +4,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
+use super::callers::Callers;
 use super::routes::Routes;
 use crate::dispatch::breaker::Breaker;
 use crate::dispatch::bulkhead::Bulkhead;
+use crate::overrides::{Notice, Pins};
 use crate::telemetry::function_stats::{FunctionStats, InstanceStats};
 use sluice_protocol::registry::feature;
 use sluice_protocol::request::named_version;
-use sluice_protocol::{ApiVersion, Encoding, FunctionName, FunctionSpec, InstanceId, ServiceName};
+use sluice_protocol::{
+    ApiVersion, Encoding, FunctionName, FunctionSpec, InstanceId, ServiceName, VersionRange,
+};
 
 /// Every function that is known, with the instances that serve it.
 #[derive(Debug, Default)]
@@ -19,6 +23,10 @@ pub struct Snapshot {
     pub services: HashMap<ServiceName, HashMap<FunctionName, FunctionVersions>>,
     /// The HTTP routes that they declare.
     pub routes: Routes,
+    /// Which versions clients get that name none.
+    pub pins: Arc<Pins>,
+    /// Whether any version is on its way out.
+    pub has_notices: bool,
 }
 
 /// All versions of one function, oldest first; one without version stands before all others.
@@ -26,6 +34,8 @@ pub struct Snapshot {
 pub struct FunctionVersions {
     /// In ascending order.
     pub versions: Vec<Arc<Function>>,
+    /// The latest, if an operator says which.
+    pub latest: Option<ApiVersion>,
 }
 
 /// One version of one function.
@@ -41,6 +51,10 @@ pub struct Function {
     pub call_subject: String,
     /// Switched off by an operator, or registered so.
     pub disabled: bool,
+    /// An operator drains one of its instances, which still listens: the broker must not pick.
+    pub by_instance: bool,
+    /// The version is on its way out: what its callers are told.
+    pub notice: Option<Arc<Notice>>,
     /// What live instances run, by config: one, but during a deploy. Never empty: after the last
     /// instance has gone its config stays for a while, so that the function stays known.
     pub variants: Vec<Variant>,
@@ -52,6 +66,8 @@ pub struct Function {
     pub bulkhead: Arc<Bulkhead>,
     /// What is counted of its calls, over all shards and snapshots.
     pub stats: Arc<FunctionStats>,
+    /// Who calls it.
+    pub callers: Arc<Callers>,
 }
 
 /// One config's form of a function, and who runs it.
@@ -180,8 +196,8 @@ pub enum Unresolved {
 }
 
 impl Snapshot {
-    /// Finds the function that a client named: an exact version, else the latest enabled one
-    /// that is served, else the one without version.
+    /// Finds the function that a client named: an exact version, the newest of a range, else the
+    /// latest enabled one that is served, else the one without version.
     ///
     /// # Errors
     /// When there is none. A function that is disabled is found: the caller decides.
@@ -191,12 +207,36 @@ impl Snapshot {
         request_type: &str,
         version: Option<&str>,
     ) -> Result<&Arc<Function>, Unresolved> {
+        self.resolve_for(service, request_type, version, (None, None))
+    }
+
+    /// The same for a caller, by user and API key, who may have a version pinned.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve).
+    pub fn resolve_for(
+        &self,
+        service: &str,
+        request_type: &str,
+        version: Option<&str>,
+        (user, api_key): (Option<&str>, Option<&str>),
+    ) -> Result<&Arc<Function>, Unresolved> {
         let all = self
             .services
             .get(service)
             .and_then(|functions| functions.get(request_type))
             .ok_or(Unresolved::Function)?;
-        all.find(named_version(version)).ok_or_else(|| {
+        let found = match named_version(version) {
+            Some(version) => all.named(version),
+            None if self.pins.is_empty() => all.current(),
+            None => match self.pins.find(user, api_key, service, request_type) {
+                None => all.current(),
+                // Not every function of a service has every version.
+                Some(pin) if pin.of_service => all.named(pin.version).or_else(|| all.current()),
+                Some(pin) => all.named(pin.version),
+            },
+        };
+        found.ok_or_else(|| {
             Unresolved::Version(
                 all.versions
                     .iter()
@@ -227,15 +267,29 @@ impl FunctionVersions {
             .find(|f| f.version.as_ref().map(ApiVersion::as_str) == version)
     }
 
-    fn find(&self, version: Option<&str>) -> Option<&Arc<Function>> {
-        if version.is_some() {
-            return self.exact(version);
+    /// Exactly this version; where none has that name and it is a range, the newest within.
+    fn named(&self, version: &str) -> Option<&Arc<Function>> {
+        self.exact(Some(version)).or_else(|| {
+            let range = VersionRange::parse(version)?;
+            self.newest(|f| f.version.as_ref().is_some_and(|v| range.contains(v)))
+        })
+    }
+
+    /// What a call gets that names no version: the one that an operator chose, else the newest
+    /// enabled one that is served, else the one without version.
+    #[must_use]
+    pub fn current(&self) -> Option<&Arc<Function>> {
+        let chosen = self.latest.as_ref().map(ApiVersion::as_str);
+        let chosen = chosen.and_then(|version| self.exact(Some(version)));
+        if let Some(chosen) = chosen.filter(|f| !f.disabled) {
+            return Some(chosen);
         }
-        // Newest first, one without version last.
-        let candidates = || {
-            let stable = |f: &&Arc<Function>| f.version.as_ref().is_none_or(|v| !v.is_prerelease());
-            self.versions.iter().rev().filter(stable)
-        };
+        // One without version stands before all others.
+        self.newest(|f| f.version.as_ref().is_none_or(|v| !v.is_prerelease()))
+    }
+
+    fn newest(&self, wanted: impl Fn(&Function) -> bool) -> Option<&Arc<Function>> {
+        let candidates = || self.versions.iter().rev().filter(|f| wanted(f));
         candidates()
             // A version that is being rolled out has no instances yet, and one that was rolled
             // back has none any more: neither is what "the latest" means.

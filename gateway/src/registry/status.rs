@@ -1,18 +1,19 @@
 //! What an operator sees of the registry: plain data for the admin API and the command line.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sluice_protocol::registry::InstanceState;
-use sluice_protocol::{ApiVersion, ServiceName};
+use sluice_protocol::{ApiVersion, InstanceId, ServiceName};
 use tokio::time::Instant;
 
-use super::configs::{Configs, FunctionId};
+use super::configs::Configs;
 use super::instances::{Instances, Record};
 use super::refused::Refused;
 use super::snapshot::{Function, Variant};
+use crate::overrides::{Deprecation, FunctionKey, Overrides};
 
 /// Everything that the registry knows.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -66,6 +67,9 @@ pub struct FunctionStatus {
     pub disabled: bool,
     /// An operator disabled it.
     pub disabled_by_operator: bool,
+    /// It is on its way out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deprecated: Option<Deprecation>,
     /// Live instances disagree on it.
     pub mixed_config: bool,
     /// Instances that take calls for it.
@@ -96,6 +100,9 @@ pub struct InstanceStatus {
     pub state: InstanceState,
     /// It takes calls: ready, its config is in force, and it responds.
     pub live: bool,
+    /// An operator drains it: it gets no new calls, whatever it says of itself.
+    #[serde(default)]
+    pub drained: bool,
     /// Nobody responded there: taken out until its next heartbeat.
     pub silent: bool,
     /// The config that it runs.
@@ -122,11 +129,13 @@ pub(super) fn service(
     configs: &Configs,
     instances: &Instances,
     functions: &super::build::Functions,
-    disabled: &HashSet<(ServiceName, FunctionId)>,
+    overrides: &Overrides,
     now: Instant,
 ) -> ServiceStatus {
     let mut live: HashMap<&str, usize> = HashMap::new();
-    for (_, record) in instances.of(name).filter(|(_, r)| r.takes_calls()) {
+    let drained = |id: &InstanceId| overrides.is_drained(name, id);
+    let takes_calls = |(id, r): &(&InstanceId, &Record)| r.takes_calls() && !drained(id);
+    for (_, record) in instances.of(name).filter(takes_calls) {
         *live.entry(record.config_hash.as_str()).or_default() += 1;
     }
     let configs_now: Vec<_> = configs
@@ -147,17 +156,24 @@ pub(super) fn service(
         functions: names
             .into_iter()
             .flat_map(|(_, all)| &all.versions)
-            .map(|f| function(f, disabled))
+            .map(|f| function(f, overrides))
             .collect(),
         instances: instances
             .of(name)
-            .map(|(_, record)| instance(record, configs.contains(name, &record.config_hash), now))
+            .map(|(id, record)| {
+                let is_known = configs.contains(name, &record.config_hash);
+                instance(record, is_known, drained(id), now)
+            })
             .collect(),
     }
 }
 
-fn function(f: &Function, disabled: &HashSet<(ServiceName, FunctionId)>) -> FunctionStatus {
-    let id = (f.request_type.clone(), f.version.clone());
+fn function(f: &Function, overrides: &Overrides) -> FunctionStatus {
+    let word = overrides.function(&FunctionKey {
+        service: f.service.clone(),
+        function: f.request_type.clone(),
+        version: f.version.clone(),
+    });
     let variant = |v: &Variant| VariantStatus {
         config_hash: v.config_hash.clone(),
         live_instances: v.instances.len(),
@@ -169,7 +185,8 @@ fn function(f: &Function, disabled: &HashSet<(ServiceName, FunctionId)>) -> Func
         request_type: f.request_type.to_string(),
         version: f.version.as_ref().map(ApiVersion::to_string),
         disabled: f.disabled,
-        disabled_by_operator: disabled.contains(&(f.service.clone(), id)),
+        disabled_by_operator: word.is_some_and(|w| w.disabled),
+        deprecated: word.and_then(|w| Some(w.deprecated.as_ref()?.0.clone())),
         mixed_config: f.variants.windows(2).any(|two| two[0].spec != two[1].spec),
         live_instances: f.variants.iter().map(|v| v.instances.len()).sum(),
         fixed_subject: f.variants.iter().find_map(|v| v.fixed_subject.clone()),
@@ -177,13 +194,14 @@ fn function(f: &Function, disabled: &HashSet<(ServiceName, FunctionId)>) -> Func
     }
 }
 
-fn instance(record: &Record, config_known: bool, now: Instant) -> InstanceStatus {
+fn instance(record: &Record, config_known: bool, drained: bool, now: Instant) -> InstanceStatus {
     let shared = &record.shared;
     let age = now.duration_since(record.last_seen).as_millis();
     InstanceStatus {
         instance: shared.id.to_string(),
         state: record.state,
-        live: config_known && record.takes_calls(),
+        live: config_known && record.takes_calls() && !drained,
+        drained,
         silent: record.silent,
         config_hash: record.config_hash.clone(),
         config_known,

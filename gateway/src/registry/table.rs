@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::admission::{Admission, Inbound};
 use super::build::{Builder, Functions};
-use super::configs::{Configs, FunctionId, ParseConfig};
+use super::configs::{Configs, ParseConfig};
 use super::expiry::Brakes;
 use super::fixed::FixedFunctions;
 use super::instances::Instances;
@@ -27,6 +27,7 @@ use super::routes::Routes;
 use super::snapshot::Snapshot;
 use super::status::{self, Status};
 use crate::config::RegistryOptions;
+use crate::overrides::Overrides;
 use crate::telemetry::meters::Meters;
 
 /// Senders that may not register are kept apart, and few: they must not push refused configs out.
@@ -63,7 +64,9 @@ pub(super) struct Table {
     brakes: Brakes,
     refused: RefusedList,
     turned_away: RefusedList,
-    disabled: HashSet<(ServiceName, FunctionId)>,
+    overrides: Arc<Overrides>,
+    /// The overrides are newer than the snapshot.
+    steered: bool,
     builder: Builder,
     built: HashMap<ServiceName, Functions>,
     dirty: HashSet<ServiceName>,
@@ -92,7 +95,8 @@ impl Table {
             brakes: Brakes::new(options.expiry, now),
             refused: RefusedList::new(options.refused_ttl, limits.refused),
             turned_away: RefusedList::new(options.refused_ttl, TURNED_AWAY),
-            disabled: HashSet::new(),
+            overrides: Arc::default(),
+            steered: false,
             builder: Builder::default(),
             built: HashMap::new(),
             dirty: fixed.keys().cloned().collect(),
@@ -213,23 +217,39 @@ impl Table {
         self.pull(now)
     }
 
-    /// An operator switches a function off or on. Returns whether such a function is known now;
-    /// the switch stands either way, also when its workers announce it anew.
+    /// Operators have decided anew. It stands whatever workers announce, before and after.
+    pub(super) fn set_overrides(&mut self, overrides: Arc<Overrides>) {
+        let before = std::mem::replace(&mut self.overrides, overrides);
+        let of_before = before.services();
+        let services = of_before
+            .union(&self.overrides.services())
+            .copied()
+            .cloned()
+            .collect::<Vec<_>>();
+        self.dirty.extend(services);
+        self.steered = true;
+    }
+
+    /// Decides on one version of one function; returns whether it is known now.
+    #[cfg(test)]
     pub(super) fn set_disabled(
         &mut self,
         service: &ServiceName,
-        function: &FunctionId,
+        (function, version): &super::configs::FunctionId,
         disabled: bool,
     ) -> bool {
-        let key = (service.clone(), function.clone());
-        if disabled {
-            self.disabled.insert(key);
-        } else {
-            self.disabled.remove(&key);
-        }
-        self.dirty.insert(service.clone());
-        let functions = self.built.get(service).and_then(|all| all.get(&function.0));
-        functions.is_some_and(|all| all.versions.iter().any(|f| f.version == function.1))
+        use crate::overrides::{Decision, Entry, FunctionKey, Key};
+        let key = Key::Disabled(FunctionKey {
+            service: service.clone(),
+            function: function.clone(),
+            version: version.clone(),
+        });
+        let others = self.overrides.entries().filter(|e| e.key != key).cloned();
+        let this = disabled.then(|| Entry::new(Decision::Flag(key.clone()), "test", 0));
+        let overrides = Overrides::of(others.chain(this));
+        self.set_overrides(Arc::new(overrides));
+        let functions = self.built.get(service).and_then(|all| all.get(function));
+        functions.is_some_and(|all| all.versions.iter().any(|f| f.version == *version))
     }
 
     pub(super) fn refused(&self, filter: &RefusedFilter, now: Instant) -> Vec<Refused> {
@@ -266,7 +286,7 @@ impl Table {
         let services = names.into_iter().map(|name| {
             let functions = self.built.get(name).unwrap_or(&none);
             let (configs, instances) = (&self.configs, &self.instances);
-            status::service(name, configs, instances, functions, &self.disabled, now)
+            status::service(name, configs, instances, functions, &self.overrides, now)
         });
         Status {
             services: services.collect(),
@@ -278,7 +298,7 @@ impl Table {
 
     /// The next snapshot, if there is anything new for calls.
     pub(super) fn take_snapshot(&mut self) -> Option<Snapshot> {
-        if self.dirty.is_empty() {
+        if self.dirty.is_empty() && !std::mem::take(&mut self.steered) {
             return None;
         }
         for service in std::mem::take(&mut self.dirty) {
@@ -287,7 +307,7 @@ impl Table {
                 &self.configs,
                 &self.instances,
                 &self.fixed,
-                &self.disabled,
+                &self.overrides,
                 &self.admission.subjects,
             );
             if functions.is_empty() {
@@ -296,10 +316,13 @@ impl Table {
                 self.built.insert(service, functions);
             }
         }
+        self.steered = false;
         self.touched = true;
         Some(Snapshot {
             routes: Routes::of(&self.built),
             services: self.built.clone(),
+            pins: self.overrides.pins().clone(),
+            has_notices: self.overrides.has_notices(),
         })
     }
 

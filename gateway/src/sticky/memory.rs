@@ -122,6 +122,28 @@ impl StickyStore for MemorySticky {
         keys.entries.insert(joined, entry);
         Box::pin(ready(Ok(instance.clone())))
     }
+
+    fn look<'a>(
+        &'a self,
+        scope: &'a str,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<Option<InstanceId>, StoreUnavailable>> {
+        let keys = self.keys.lock();
+        let entry = keys.entries.get(&join(scope, key));
+        let entry = entry.filter(|e| e.expires > Instant::now());
+        let found = entry.map(|e| e.instance.clone());
+        Box::pin(ready(Ok(found)))
+    }
+
+    fn forget<'a>(
+        &'a self,
+        scope: &'a str,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<bool, StoreUnavailable>> {
+        let removed = self.keys.lock().entries.remove(&join(scope, key));
+        let was_bound = removed.is_some_and(|e| e.expires > Instant::now());
+        Box::pin(ready(Ok(was_bound)))
+    }
 }
 
 #[cfg(test)]
@@ -143,6 +165,20 @@ mod tests {
         tokio::time::advance(Duration::from_secs(11)).await;
         assert_eq!(store.get("s.f", "k").await, Ok(None));
         assert_eq!(store.get("s.g", "k").await, Ok(None));
+        assert_eq!(store.forget("s.f", "k").await, Ok(false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn looking_renews_nothing_and_what_is_forgotten_is_free() {
+        let store = MemorySticky::new(Duration::from_secs(10), 100);
+        store.assign("s.f", "k", None, &id("a")).await.unwrap();
+        tokio::time::advance(Duration::from_secs(6)).await;
+        assert_eq!(store.look("s.f", "k").await, Ok(Some(id("a"))));
+        tokio::time::advance(Duration::from_secs(6)).await;
+        assert_eq!(store.look("s.f", "k").await, Ok(None));
+        store.assign("s.f", "k", None, &id("a")).await.unwrap();
+        assert_eq!(store.forget("s.f", "k").await, Ok(true));
+        assert_eq!(store.assign("s.f", "k", None, &id("b")).await, Ok(id("b")));
     }
 
     #[tokio::test(start_paused = true)]

@@ -96,6 +96,30 @@ impl StickyStore for RedisSticky {
             instance(&bound)
         })
     }
+
+    fn look<'a>(
+        &'a self,
+        scope: &'a str,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<Option<InstanceId>, StoreUnavailable>> {
+        Box::pin(async move {
+            let key = self.key(scope, key);
+            let bound: Option<String> = self.link.query(redis::cmd("GET").arg(key)).await?;
+            bound.as_deref().map(instance).transpose()
+        })
+    }
+
+    fn forget<'a>(
+        &'a self,
+        scope: &'a str,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<bool, StoreUnavailable>> {
+        Box::pin(async move {
+            let key = self.key(scope, key);
+            let removed: u64 = self.link.query(redis::cmd("DEL").arg(key)).await?;
+            Ok(removed > 0)
+        })
+    }
 }
 
 #[cfg(test)]

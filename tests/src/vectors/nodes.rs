@@ -94,6 +94,8 @@ fn function(mode: &Value, nodes: &Value) -> Option<Function> {
         request_type: name,
         version: None,
         disabled: false,
+        by_instance: false,
+        notice: None,
         variants: vec![Variant {
             config_hash: "c".to_owned(),
             spec: Arc::new(spec),
@@ -104,6 +106,7 @@ fn function(mode: &Value, nodes: &Value) -> Option<Function> {
         breaker: Arc::default(),
         bulkhead: Arc::default(),
         stats: Arc::default(),
+        callers: Arc::default(),
     })
 }
 

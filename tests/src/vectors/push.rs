@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use sluice_gateway::admin::action::{Action, Area, Grants};
+use sluice_gateway::overrides::{Decision, FunctionKey, Key};
 use sluice_gateway::registry::refused::RefusedFilter;
 use sluice_protocol::registry::Message;
 use sluice_protocol::{ApiVersion, FunctionName, ServiceName};
@@ -201,11 +202,25 @@ async fn switch(stack: &Stack, step: &Value, disabled: bool) -> Result<Value> {
     let name = FunctionName::new(text("request_type")).map_err(|e| because(&e))?;
     let version = step["version"].as_str().map(ApiVersion::new).transpose();
     let version = version.map_err(|e| because(&e))?;
-    let registry = stack.gateway.registry();
-    let known = registry
-        .set_disabled(&service, &name, version.as_ref(), disabled)
-        .await
-        .map_err(|e| because(&e))?;
+    let known = stack
+        .gateway
+        .registry()
+        .snapshot()
+        .services
+        .get(&service)
+        .and_then(|functions| functions.get(&name))
+        .is_some_and(|all| all.exact(step["version"].as_str()).is_some());
+    let key = Key::Disabled(FunctionKey {
+        service,
+        function: name,
+        version,
+    });
+    let steering = stack.gateway.steering();
+    let decided = match disabled {
+        true => steering.decide(Decision::Flag(key), "vectors").await,
+        false => steering.withdraw(&key).await,
+    };
+    decided.map_err(|e| because(&e))?;
     Ok(if known {
         json!("ok")
     } else {

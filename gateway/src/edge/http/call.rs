@@ -12,6 +12,7 @@ use sluice_protocol::request::no_args;
 use sluice_protocol::response::Answer;
 use sluice_protocol::{CallError, Encoding, ErrorCode, Identity, Payload, Request};
 
+use super::deprecation;
 use super::negotiate::StreamFormat;
 use super::query::args_from_query;
 use super::quota;
@@ -230,21 +231,34 @@ impl<S: CallService> Edge<S> {
         call: Call,
         permit: Permit,
     ) -> Result<Response<Body>, CallError> {
-        self.limited(call, async |call| self.answer(asked, call, permit).await)
-            .await
+        self.limited(asked, call, async |call| {
+            self.answer(asked, call, permit).await
+        })
+        .await
     }
 
     /// Runs a call as `answer` does, and tells what its limits have left.
     pub(super) async fn limited(
         &self,
+        asked: &Asked<'_>,
         mut call: Call,
         answer: impl AsyncFnOnce(Call) -> Result<Response<Body>, CallError>,
     ) -> Result<Response<Body>, CallError> {
         let quota = self.calls.has_limits().then(Arc::default);
         call.caller.quota.clone_from(&quota);
+        let notice = self.calls.has_notices().then(Arc::default);
+        call.caller.notice.clone_from(&notice);
         let answered = answer(call).await;
         let left = quota.as_ref().and_then(|q| q.get());
-        answered.map(|response| quota::tell(response, left))
+        let answered = answered.map(|response| quota::tell(response, left));
+        match notice.as_ref().and_then(|n| n.get()) {
+            // Errors too: who is told only of success may never hear of it.
+            Some(notice) => {
+                let response = answered.unwrap_or_else(|error| asked.error(error));
+                Ok(deprecation::tell(response, notice))
+            }
+            None => answered,
+        }
     }
 
     async fn answer(

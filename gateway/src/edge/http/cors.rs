@@ -13,7 +13,7 @@ const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
      if-match, if-modified-since, if-none-match, if-unmodified-since, traceparent, x-device-id, x-request-id, x-timeout-ms, x-user-id, x-user-roles",
 );
 const RESPONSE_HEADERS: HeaderValue = HeaderValue::from_static(
-    "allow, etag, link, location, ratelimit, ratelimit-policy, retry-after, x-request-id",
+    "allow, deprecation, etag, link, location, ratelimit, ratelimit-policy, retry-after, sunset, x-request-id",
 );
 /// Seconds that a browser may remember a preflight.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");

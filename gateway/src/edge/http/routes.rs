@@ -99,14 +99,16 @@ impl<S: CallService> Edge<S> {
             call.args = args::with_body(call.args, Payload { encoding, bytes })?;
         }
         let owner = call.identity.user_id.clone();
-        self.limited(call, async |call| match self.calls.call(call).await? {
-            Reply::Result(payload) => result(asked, &payload),
-            Reply::Accepted => Ok(response::empty(StatusCode::ACCEPTED)),
-            Reply::Async(answers) => {
-                let answer = self.acknowledge(asked, owner, answers, permit).await;
-                answer.map(without_body)
+        self.limited(asked, call, async |call| {
+            match self.calls.call(call).await? {
+                Reply::Result(payload) => result(asked, &payload),
+                Reply::Accepted => Ok(response::empty(StatusCode::ACCEPTED)),
+                Reply::Async(answers) => {
+                    let answer = self.acknowledge(asked, owner, answers, permit).await;
+                    answer.map(without_body)
+                }
+                Reply::Stream(answers) => Ok(self.open_stream(asked, answers, permit)),
             }
-            Reply::Stream(answers) => Ok(self.open_stream(asked, answers, permit)),
         })
         .await
     }

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use futures_util::future::{AbortHandle, Abortable, BoxFuture};
@@ -17,6 +17,7 @@ use sluice_protocol::{CallError, FunctionName, RequestId};
 
 use super::channel::Channel;
 use super::frame::Ref;
+use crate::overrides::Notice;
 use crate::reply::{Answers, Reply};
 
 /// A call's first answer.
@@ -47,6 +48,8 @@ pub(super) struct InFlight {
     /// The reply that is still owed, where the topic puts responses into replies.
     pub(super) owed: Option<(Ref<'static>, FunctionName)>,
     pub(super) stage: Stage,
+    /// What the pipeline says of its version, if that is on its way out.
+    pub(super) notice: Option<Arc<OnceLock<Arc<Notice>>>>,
     abort: AbortHandle,
 }
 
@@ -91,6 +94,7 @@ impl Calls {
             encoding,
             owed,
             stage: Stage::Opening { stop: false },
+            notice: None,
             abort,
         };
         self.table.insert(id, in_flight);

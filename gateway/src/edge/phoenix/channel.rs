@@ -6,11 +6,12 @@ use bytes::Bytes;
 use parking_lot::RwLock;
 use sluice_protocol::payload::Encoding;
 use sluice_protocol::response::Answer;
-use sluice_protocol::{CallError, ErrorCode, Executed, Payload, Response};
+use sluice_protocol::{CallError, ErrorCode, Executed, Payload};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Utf8Bytes;
 
 use super::frame::{Head, Ref, Vsn};
+use super::noticed::Noticed;
 use super::options::{Respond, Topic};
 use super::{binary, text};
 use crate::identity::Session;
@@ -84,7 +85,11 @@ impl Channel {
 
     /// An answer, pushed as the event of the calls.
     pub(super) fn push(&self, request_id: &str, answer: &Answer, encoding: Encoding) -> Message {
-        let response = Response { request_id, answer };
+        self.push_noticed(&Noticed::new(request_id, answer, None), encoding)
+    }
+
+    /// The same, with what may be said of its version.
+    pub(super) fn push_noticed(&self, response: &Noticed<'_>, encoding: Encoding) -> Message {
         let made = match encoding {
             Encoding::Json => {
                 let size = self.push_head.len() + response.size_hint() + 1;
@@ -103,7 +108,10 @@ impl Channel {
                 .map(|body| Message::Binary(binary::push(&self.head(None), &body)))
                 .map_err(|e| e.to_string()),
         };
-        made.unwrap_or_else(|reason| self.push(request_id, &unfit(&reason), encoding))
+        made.unwrap_or_else(|reason| {
+            let unfit = unfit(&reason);
+            self.push_noticed(&response.with(&unfit), encoding)
+        })
     }
 
     /// An answer as the reply to its call.
@@ -114,15 +122,26 @@ impl Channel {
         answer: &Answer,
         encoding: Encoding,
     ) -> Message {
-        let response = Response { request_id, answer };
-        let status = match answer {
+        let response = Noticed::new(request_id, answer, None);
+        self.reply_noticed(reference, &response, encoding)
+    }
+
+    /// The same, with what may be said of its version.
+    pub(super) fn reply_noticed(
+        &self,
+        reference: Option<&Ref<'_>>,
+        response: &Noticed<'_>,
+        encoding: Encoding,
+    ) -> Message {
+        let status = match response.response.answer {
             Answer::Error(_) => Status::Error,
             _ => Status::Ok,
         };
         let made = response.encode(encoding).map_err(|e| e.to_string());
         made.and_then(|bytes| self.try_reply(reference, status, &Payload { encoding, bytes }))
             .unwrap_or_else(|reason| {
-                self.reply_answer(reference, request_id, &unfit(&reason), encoding)
+                let unfit = unfit(&reason);
+                self.reply_noticed(reference, &response.with(&unfit), encoding)
             })
     }
 

@@ -18,4 +18,9 @@ pub trait CallService: Clone + Send + Sync + 'static {
     fn recorder(&self) -> Option<Arc<Recorder>> {
         None
     }
+
+    /// Whether any version is on its way out, so that answers may have to say so.
+    fn has_notices(&self) -> bool {
+        false
+    }
 }

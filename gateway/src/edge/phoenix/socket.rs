@@ -15,6 +15,7 @@ mod traffic;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures_util::{Sink, Stream};
 use sluice_protocol::response::Answer;
@@ -32,6 +33,7 @@ use super::outbox::Outbox;
 use super::service::CallService;
 use super::{binary, text};
 use crate::identity::Session;
+use crate::live::{self, Ticket};
 
 /// A transport of WebSocket messages: a `WebSocketStream`, or channels in tests.
 pub(super) trait Transport:
@@ -95,6 +97,8 @@ pub(super) struct Socket<T, C, A> {
     first: usize,
     burst: usize,
     traffic: Traffic,
+    /// Its place on the list of what is open.
+    ticket: Option<Ticket<live::Socket>>,
 }
 
 impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
@@ -126,8 +130,15 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
             first: 0,
             burst: 0,
             traffic: Traffic::of(shared.service.recorder()),
+            ticket: None,
             shared,
         }
+    }
+
+    /// The same, on the list of what is open.
+    pub(super) fn listed_as(mut self, ticket: Ticket<live::Socket>) -> Self {
+        self.ticket = Some(ticket);
+        self
     }
 
     /// Serves the client until one side closes; the transport is handed back.
@@ -162,6 +173,11 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
             }
             let (frames, bytes) = self.outbox.take_written();
             self.traffic.sent(frames, bytes);
+            if let Some(ticket) = &self.ticket {
+                let what = ticket.what();
+                what.calls.store(self.calls.len(), Ordering::Relaxed);
+                what.channels.store(self.channels.len(), Ordering::Relaxed);
+            }
             if self.leaving && self.calls.len() == 0 {
                 return going_away();
             }

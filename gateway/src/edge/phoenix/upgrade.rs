@@ -28,6 +28,7 @@ use super::service::CallService;
 use super::socket::{Shared, Socket};
 use crate::edge::identity::{CHALLENGE, Peer};
 use crate::identity::Session;
+use crate::live::{self, Live, Ticket};
 
 /// The sub-protocol of Phoenix's own clients, echoed where it is offered.
 const SUB_PROTOCOL: &str = "phoenix";
@@ -43,6 +44,7 @@ const LINGER: (Duration, usize) = (Duration::from_secs(2), 4 << 20);
 pub struct Sockets<C, A> {
     shared: Arc<Shared<C, A>>,
     open: TaskTracker,
+    live: Arc<Live>,
 }
 
 impl<C: CallService, A: SocketAuth> Sockets<C, A> {
@@ -56,7 +58,15 @@ impl<C: CallService, A: SocketAuth> Sockets<C, A> {
                 drain,
             }),
             open: TaskTracker::new(),
+            live: Arc::default(),
         }
+    }
+
+    /// The same; they are on this list.
+    #[must_use]
+    pub fn listed_in(mut self, live: Arc<Live>) -> Self {
+        self.live = live;
+        self
     }
 
     /// Whether requests to `path` are for [`Self::upgrade`].
@@ -98,8 +108,14 @@ impl<C: CallService, A: SocketAuth> Sockets<C, A> {
         let address = accepted.address;
         let upgrade = hyper::upgrade::on(request);
         let shared = Arc::clone(&self.shared);
+        let ticket = self.live.sockets.open(live::Socket {
+            user: session.identity.user_id.clone(),
+            api_key: session.caller.api_key.clone(),
+            address,
+            ..live::Socket::default()
+        });
         self.open.spawn(async move {
-            serve(upgrade, shared, vsn, session, address).await;
+            serve(upgrade, shared, vsn, session, address, ticket).await;
             drop(guard);
         });
         response
@@ -276,6 +292,7 @@ async fn serve<C: CallService, A: SocketAuth>(
     vsn: Vsn,
     session: Arc<Session>,
     address: Option<IpAddr>,
+    ticket: Ticket<live::Socket>,
 ) {
     let upgraded = match upgrade.await {
         Ok(upgraded) => TokioIo::new(upgraded),
@@ -287,6 +304,7 @@ async fn serve<C: CallService, A: SocketAuth>(
     let config = websocket_config(shared.options.max_frame_bytes);
     let transport = WebSocketStream::from_raw_socket(upgraded, Role::Server, Some(config)).await;
     let transport = Socket::new(transport, shared, vsn, session, address)
+        .listed_as(ticket)
         .run()
         .await;
     linger(transport.into_inner()).await;

@@ -18,15 +18,10 @@ impl Follower {
             Command::ClearRefused(filter, answer) => {
                 _ = answer.send(self.table.clear_refused(&filter));
             }
-            Command::SetDisabled {
-                service,
-                function,
-                disabled,
-                known,
-            } => {
-                let is_known = self.table.set_disabled(&service, &function, disabled);
+            Command::SetOverrides(overrides, done) => {
+                self.table.set_overrides(overrides);
                 self.publish();
-                _ = known.send(is_known);
+                _ = done.send(());
             }
         }
     }

@@ -19,6 +19,7 @@ use super::{FollowError, Follower};
 use crate::config::{Nats, RegistryOptions};
 use crate::dispatch::nats::connect;
 use crate::health::Health;
+use crate::overrides::{Decision, Entry, FunctionKey, Key, Overrides};
 use crate::registry::refused::RefusedFilter;
 use crate::registry::snapshot::Snapshot;
 use crate::registry::testing::{config_text, function_name, parse, service};
@@ -151,8 +152,14 @@ async fn life_of_a_worker(mut server: Server) {
     assert_eq!(first.registry.clear_refused(all).await, Ok(1));
 
     let (users, get) = (service("users"), function_name("get"));
-    let known = first.registry.set_disabled(&users, &get, None, true);
-    assert_eq!(known.await, Ok(true));
+    let key = Key::Disabled(FunctionKey {
+        service: users.clone(),
+        function: get.clone(),
+        version: None,
+    });
+    let overrides = Overrides::of([Entry::new(Decision::Flag(key), "test", 0)]);
+    let set = first.registry.set_overrides(Arc::new(overrides));
+    assert_eq!(set.await, Ok(()));
     let disabled = |r: &Registry| r.snapshot().resolve("users", "get", None).unwrap().disabled;
     assert!(disabled(&first.registry), "in force when it returns");
     assert!(!disabled(&second.registry));

@@ -31,6 +31,9 @@ fn snapshot(functions: &[Value]) -> Snapshot {
             breaker: Arc::default(),
             bulkhead: Arc::default(),
             stats: Arc::default(),
+            callers: Arc::default(),
+            by_instance: false,
+            notice: None,
             variants: vec![Variant {
                 config_hash: "c".to_owned(),
                 fixed_subject: Some("f".to_owned()),

@@ -6,6 +6,7 @@ mod hostile;
 mod pulls;
 mod random;
 mod refusals;
+mod steered;
 
 use std::sync::Arc;
 use std::time::Duration;

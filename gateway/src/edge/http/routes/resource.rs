@@ -76,13 +76,15 @@ impl<S: CallService> Edge<S> {
         };
         call.http = Some(Arc::new(HttpRequest { head, body }));
         let bodiless = asked.head.method == Method::HEAD;
-        self.limited(call, async |call| match self.calls.call(call).await? {
-            Reply::Result(message) => {
-                let (head, body) = split(&message)?;
-                respond(head, bodiless, || Body::whole(body))
+        self.limited(asked, call, async |call| {
+            match self.calls.call(call).await? {
+                Reply::Result(message) => {
+                    let (head, body) = split(&message)?;
+                    respond(head, bodiless, || Body::whole(body))
+                }
+                Reply::Stream(answers) => in_pieces(answers, bodiless, permit).await,
+                Reply::Accepted | Reply::Async(_) => Err(senseless("an acknowledgement")),
             }
-            Reply::Stream(answers) => in_pieces(answers, bodiless, permit).await,
-            Reply::Accepted | Reply::Async(_) => Err(senseless("an acknowledgement")),
         })
         .await
     }

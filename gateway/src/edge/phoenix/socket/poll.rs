@@ -43,6 +43,11 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
         if let Poll::Ready(Err(_)) = self.outbox.poll_write(&mut self.transport, cx) {
             return Poll::Ready(Event::End(End::Gone));
         }
+        if let Some(ticket) = &mut self.ticket
+            && let Poll::Ready(reason) = ticket.poll_closed(cx)
+        {
+            return Poll::Ready(Event::End(closed_by_operator(reason)));
+        }
         self.clock.stalled(!self.outbox.has_room());
         self.clock.poll(cx).map(Event::Due)
     }
@@ -71,6 +76,15 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
         }
         Poll::Pending
     }
+}
+
+/// Clients come back after a close with this code: whom an operator wants away is revoked.
+fn closed_by_operator(reason: &str) -> End {
+    let text = match reason {
+        "" => "closed by an operator".to_owned(),
+        reason => format!("closed by an operator: {reason}"),
+    };
+    End::Close(CloseCode::Policy, text)
 }
 
 /// What the transport yielded.

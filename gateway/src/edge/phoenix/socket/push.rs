@@ -12,6 +12,7 @@ use crate::edge::phoenix::auth::SocketAuth;
 use crate::edge::phoenix::calls::Stage;
 use crate::edge::phoenix::channel::{Channel, Status};
 use crate::edge::phoenix::frame::{Frame, Ref};
+use crate::edge::phoenix::noticed::Noticed;
 use crate::edge::phoenix::service::CallService;
 use crate::idempotency::check_key;
 use crate::pipeline::Call;
@@ -44,7 +45,7 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
             }
         };
         let name = request.request_type.clone();
-        let call = match self.call(channel, id.clone(), request) {
+        let mut call = match self.call(channel, id.clone(), request) {
             Ok(call) => call,
             Err(error) => {
                 let reference = reference.as_ref();
@@ -63,9 +64,14 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
             None
         };
         let service = self.shared.service.clone();
+        let notice = service.has_notices().then(Arc::default);
+        call.caller.notice.clone_from(&notice);
         let answer = async move { service.call(call).await };
         self.calls
-            .open(id, Arc::clone(channel), encoding, owed, answer);
+            .open(id.clone(), Arc::clone(channel), encoding, owed, answer);
+        if let Some(in_flight) = self.calls.get_mut(id.as_str()) {
+            in_flight.notice = notice;
+        }
     }
 
     fn lacks_user(&self, channel: &Channel) -> bool {
@@ -155,12 +161,18 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
         };
         let (channel, encoding) = (Arc::clone(&in_flight.channel), in_flight.encoding);
         let owed = in_flight.owed.take();
+        let notice = in_flight.notice.take();
+        let notice = notice
+            .as_ref()
+            .and_then(|n| n.get())
+            .map(|n| n.field.as_str());
         let stop = in_flight.stage == Stage::Opening { stop: true };
         let (answer, follow) = first_answer(outcome, stop, leaving);
         let in_reply = matches!(answer, Some(Answer::Result(_) | Answer::Error(_)));
         let messages = match (owed, &answer) {
             (Some((reference, _)), Some(answer)) if in_reply => {
-                let reply = channel.reply_answer(Some(&reference), id.as_str(), answer, encoding);
+                let response = Noticed::new(id.as_str(), answer, notice);
+                let reply = channel.reply_noticed(Some(&reference), &response, encoding);
                 [Some(reply), None]
             }
             (owed, answer) => [
@@ -169,7 +181,8 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
                 }),
                 answer
                     .as_ref()
-                    .map(|answer| channel.push(id.as_str(), answer, encoding)),
+                    .map(|answer| Noticed::new(id.as_str(), answer, notice))
+                    .map(|response| channel.push_noticed(&response, encoding)),
             ],
         };
         for message in messages.into_iter().flatten() {

@@ -1,0 +1,70 @@
+//! `sluice breakers`: which circuit breakers are open, and closes them.
+
+use reqwest::Method;
+
+use super::steer::{Asked, Common};
+use super::{Exit, Failure, Terminal};
+
+/// Arguments of `sluice breakers`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// What to do with breakers.
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// List the breakers of this gateway that are not closed, or count failures.
+    List,
+    /// Close a breaker of this gateway, or all of them.
+    Reset(Which),
+}
+
+#[derive(Debug, clap::Args)]
+struct Which {
+    /// Of this service: with --function or --instance. Without it, all.
+    #[arg(long)]
+    service: Option<String>,
+    /// Of this function.
+    #[arg(long, requires = "service", conflicts_with = "instance")]
+    function: Option<String>,
+    /// Of this version of the function.
+    #[arg(long, requires = "function")]
+    version: Option<String>,
+    /// Of this instance.
+    #[arg(long, requires = "service")]
+    instance: Option<String>,
+}
+
+/// Asks once, or resets.
+pub(super) async fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Exit, Failure> {
+    match &args.command {
+        Command::List => {
+            let columns = [
+                ("KIND", "kind"),
+                ("SERVICE", "service"),
+                ("FUNCTION", "function"),
+                ("VERSION", "version"),
+                ("INSTANCE", "instance"),
+                ("STATE", "state"),
+                ("FAILURES", "failures"),
+                ("TRY AFTER", "retry_after_ms"),
+            ];
+            let asked = Asked::new(Method::GET, ["breakers"]);
+            let common = &args.common;
+            common.list(&asked, "breakers", &columns, terminal).await
+        }
+        Command::Reset(which) => {
+            let asked = Asked::new(Method::POST, ["breakers", "reset"])
+                .with("service", which.service.as_deref())
+                .with("function", which.function.as_deref())
+                .with("version", which.version.as_deref())
+                .with("instance", which.instance.as_deref());
+            let done = "closed at this gateway";
+            args.common.change(&asked, done, terminal).await
+        }
+    }
+}

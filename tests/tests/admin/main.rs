@@ -1,0 +1,80 @@
+//! Operators steer all gateways at once, with real gateways and a real Redis.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may do what tests may")]
+
+mod clients;
+mod commands;
+mod instances;
+mod limits;
+mod live;
+mod versions;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use sluice_e2e::cluster::{Cluster, ClusterBuilder};
+use sluice_e2e::gateway::Gateway;
+use sluice_e2e::http::Envelope;
+use sluice_e2e::nats::BrokerKind;
+use sluice_e2e::{Error, Result, eventually};
+
+const TOKEN: &str = "operator-0123456789abcdef";
+
+/// Two gateways with a Redis, which they are patient with, and an operator.
+fn cluster() -> ClusterBuilder {
+    Cluster::start(BrokerKind::Embedded)
+        .gateways(2)
+        .redis()
+        .gateway(|_, gateway| {
+            gateway.option("redis", "timeout_ms", 20_000).toml(&format!(
+                "[admin.tokens]\nann = {{ token = \"{TOKEN}\", allow = [\"*\"] }}\n"
+            ))
+        })
+}
+
+/// What the admin API of a gateway answers to the operator.
+async fn ask(gateway: &Gateway, method: Method, path: &str, body: Value) -> (u16, Value) {
+    try_ask(gateway, method, path, body).await.unwrap()
+}
+
+async fn try_ask(
+    gateway: &Gateway,
+    method: Method,
+    path: &str,
+    body: Value,
+) -> Result<(u16, Value)> {
+    let url = format!("{}{path}", gateway.admin_url());
+    let because = |error| Error::because(path, error);
+    let request = reqwest::Client::new().request(method, url);
+    let request = request.bearer_auth(TOKEN).body(body.to_string());
+    let response = request.send().await.map_err(because)?;
+    let status = response.status().as_u16();
+    Ok((status, response.json().await.map_err(because)?))
+}
+
+/// Calls `demo.echo` in some version.
+async fn echo(gateway: &Gateway, version: Option<&str>) -> Envelope {
+    let body = json!({
+        "service": "demo", "request_type": "echo", "version": version,
+        "args": {"message": "x"}, "request_id": "r",
+    });
+    let client = gateway.client().unwrap();
+    client.call_whole(&body).await.unwrap().1
+}
+
+/// Waits until a call answers with this code; "" is success.
+async fn answers(gateway: &Gateway, version: Option<&str>, code: &str) {
+    let what = format!("{} answers {version:?} with {code:?}", gateway.url());
+    eventually(&what, || async {
+        match echo(gateway, version).await {
+            answer
+                if answer.success == code.is_empty()
+                    && (answer.success || answer.code() == code) =>
+            {
+                Ok(())
+            }
+            answer => Err(Error::new(format!("{answer:?}"))),
+        }
+    })
+    .await
+    .unwrap();
+}
