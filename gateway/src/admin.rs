@@ -4,6 +4,7 @@ pub mod access;
 pub mod action;
 mod answer;
 mod audit;
+mod diagnostics;
 mod limits;
 pub mod listing;
 mod revocations;
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use self::access::{Access, Guard, guard};
 use self::audit::Audit;
 use crate::config::Config;
+use crate::diagnostics::Diagnostics;
 use crate::health::Health;
 use crate::identity::Identifier;
 use crate::limiter::Limiter;
@@ -43,6 +45,8 @@ pub struct Parts {
     pub limiter: Arc<Limiter>,
     /// Who is let in.
     pub identifier: Arc<Identifier>,
+    /// Questions to this gateway and the others.
+    pub diagnostics: Arc<Diagnostics>,
 }
 
 /// What a handler works with.

@@ -9,7 +9,7 @@ mod shards;
 use std::net::SocketAddr;
 
 pub use self::dev::DevOptions;
-pub use self::embedded::Gateway;
+pub use self::embedded::{Gateway, GatewayBuilder};
 pub use self::serve::AppError;
 use crate::config::Config;
 

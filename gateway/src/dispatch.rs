@@ -9,6 +9,7 @@
 pub mod breaker;
 pub mod broker;
 pub mod bulkhead;
+pub mod custom;
 pub mod guards;
 pub mod inbox;
 pub mod mailbox;
@@ -38,6 +39,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::broker::Broker;
+use self::custom::Selectors;
 use self::exchange::{Exchange, Progress};
 use self::inbox::Inbox;
 use crate::config::{BreakerOptions, DispatchOptions};
@@ -89,6 +91,7 @@ pub(crate) struct Context {
     pub(crate) sticky: Arc<dyn StickyStore>,
     pub(crate) options: DispatchOptions,
     pub(crate) breaker: BreakerOptions,
+    pub(crate) selectors: Selectors,
 }
 
 /// Dispatches calls that passed the pipeline. One for each shard.
@@ -114,6 +117,23 @@ impl Dispatcher {
                 sticky,
                 options,
                 breaker,
+                selectors: Selectors::default(),
+            }),
+        }
+    }
+
+    /// The same, with instances of some functions selected by code of the embedding program.
+    #[must_use]
+    pub fn selecting_by(self, selectors: Selectors) -> Self {
+        let before = &*self.context;
+        Self {
+            context: Arc::new(Context {
+                link: before.link.clone(),
+                registry: before.registry.clone(),
+                sticky: before.sticky.clone(),
+                options: before.options.clone(),
+                breaker: before.breaker.clone(),
+                selectors,
             }),
         }
     }

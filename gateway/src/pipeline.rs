@@ -1,6 +1,7 @@
 //! The ordered stages that every call passes, from whatever edge it came.
 
 mod authorize;
+pub mod explain;
 mod hooks;
 mod limit;
 mod once;
@@ -18,12 +19,14 @@ use self::hooks::{After, Hooks};
 use self::resolve::Resolved;
 pub use self::validate::Ready;
 use crate::config::Config;
+use crate::diagnostics::trace::{Traced, Tracer, told};
 use crate::dispatch::Dispatcher;
 use crate::health::Health;
 use crate::hooks::Callbacks;
 use crate::idempotency::OnceStore;
 use crate::idempotency::memory::MemoryOnce;
 use crate::limiter::{Limiter, Quota, Refused};
+use crate::middleware::Chain;
 use crate::registry::Registry;
 use crate::reply::Reply;
 
@@ -65,6 +68,8 @@ pub struct Caller {
     pub claims: Option<Arc<serde_json::Map<String, serde_json::Value>>>,
     /// Where an edge wants to hear what the tightest limit has left.
     pub quota: Option<Arc<OnceLock<Quota>>>,
+    /// Where a live trace wants to hear what happens to the call.
+    pub traced: Option<Arc<Traced>>,
 }
 
 /// What the gateway allows at most, whatever a function asks for.
@@ -73,6 +78,16 @@ struct Limits {
     timeout: Duration,
     stream: Duration,
     suggest: bool,
+}
+
+impl Limits {
+    fn of(config: &Config) -> Self {
+        Self {
+            timeout: config.gateway.max_timeout,
+            stream: config.gateway.max_stream_duration,
+            suggest: config.gateway.detail_error,
+        }
+    }
 }
 
 /// Takes calls through all stages. One for each shard.
@@ -86,6 +101,8 @@ pub struct Pipeline {
     once: once::Once,
     limiter: Arc<Limiter>,
     refused: Arc<Refused>,
+    tracer: Arc<Tracer>,
+    middleware: Chain,
 }
 
 impl Pipeline {
@@ -99,11 +116,7 @@ impl Pipeline {
         health: Arc<Health>,
         callbacks: Arc<Callbacks>,
     ) -> Self {
-        let limits = Limits {
-            timeout: config.gateway.max_timeout,
-            stream: config.gateway.max_stream_duration,
-            suggest: config.gateway.detail_error,
-        };
+        let limits = Limits::of(config);
         let hooks = Hooks::new(registry.clone(), dispatcher.clone(), callbacks, limits);
         Self {
             registry,
@@ -117,7 +130,23 @@ impl Pipeline {
             ),
             limiter: Arc::new(Limiter::in_memory(&config.limit, &config.limits)),
             refused: Arc::new(Refused::new(config.limits.refused_per_minute)),
+            tracer: Arc::default(),
+            middleware: Chain::default(),
         }
+    }
+
+    /// The same, with code of an embedding program before all stages.
+    #[must_use]
+    pub fn behind(mut self, middleware: Chain) -> Self {
+        self.middleware = middleware;
+        self
+    }
+
+    /// The same, telling this tracer of the calls that somebody watches.
+    #[must_use]
+    pub fn traced_by(mut self, tracer: Arc<Tracer>) -> Self {
+        self.tracer = tracer;
+        self
     }
 
     /// The same with this store of idempotency keys, instead of one in memory.
@@ -160,9 +189,23 @@ impl Pipeline {
     ///
     /// # Errors
     /// Whatever refuses it, or its failure.
-    pub async fn run(&self, call: Call) -> Result<Reply, CallError> {
+    pub async fn run(&self, mut call: Call) -> Result<Reply, CallError> {
+        self.tracer.mark(&mut call);
+        let Some(traced) = call.caller.traced.clone() else {
+            return self.run_untold(call).await;
+        };
+        let outcome = Box::pin(self.run_untold(call)).await;
+        traced.stage("answered", &outcome);
+        outcome
+    }
+
+    async fn run_untold(&self, mut call: Call) -> Result<Reply, CallError> {
         let address = call.caller.address;
         self.refused.check(address)?;
+        if !self.middleware.is_empty() {
+            let passed = self.middleware.pass(&mut call).await;
+            passed.inspect_err(|error| self.refused.note(address, error))?;
+        }
         // As the client asked: later stages may change the args.
         let asked = once::Asked::of(&call);
         // All later stages need the function's spec.
@@ -190,16 +233,21 @@ impl Pipeline {
 
     /// The stages between resolve and dispatch, in order.
     async fn check(&self, call: Resolved) -> Result<Ready, CallError> {
+        let to = call.call.caller.traced.clone();
         // Before anything is told about args or done for it: a stranger learns nothing, and costs
         // no worker anything.
-        let call = authorize::admit(call)?;
+        let call = told(&to, "admit", authorize::admit(call))?;
         // Before all that looks at args: it may change them.
-        let call = hooks::before(&self.hooks, call).await?;
+        let call = told(&to, "before hook", hooks::before(&self.hooks, call).await)?;
         // On the args that are sent, not on those that came.
-        let call = authorize::authorize(&self.hooks, call).await?;
+        let call = told(
+            &to,
+            "authorize",
+            authorize::authorize(&self.hooks, call).await,
+        )?;
         // After authorize: a call that is denied uses up no quota.
-        let call = limit::limit(&self.limiter, call).await?;
+        let call = told(&to, "limit", limit::limit(&self.limiter, call).await)?;
         // Before any acknowledgement: every fault is reported while it can be.
-        validate::validate(call)
+        told(&to, "validate", validate::validate(call))
     }
 }

@@ -28,6 +28,7 @@ areas! {
     Breakers = "breakers", "Circuit breakers and bulkheads.";
     Log = "log", "Levels of the log.";
     Config = "config", "The configuration as it runs.";
+    Diagnostics = "diagnostics", "Health by part, the cluster, live traces.";
     Audit = "audit", "Who changed what.";
 }
 

@@ -5,7 +5,7 @@ use axum::http::Method;
 use axum::routing::{MethodRouter, delete, get, post, put};
 
 use super::action::{Action, Area};
-use super::{Desk, limits, revocations, services};
+use super::{Desk, diagnostics, limits, revocations, services};
 
 /// One route.
 pub(super) struct Route {
@@ -80,6 +80,33 @@ pub(super) fn all() -> Vec<Route> {
             "/v1/revocations",
             Area::Identity,
             post(revocations::add),
+        ),
+        reads("/v1/health", Area::Diagnostics, get(diagnostics::health)),
+        reads("/v1/cluster", Area::Diagnostics, get(diagnostics::cluster)),
+        reads("/v1/trace", Area::Diagnostics, get(diagnostics::trace)),
+        reads(
+            "/v1/verify/{service}/{version}",
+            Area::Services,
+            get(diagnostics::verify),
+        ),
+        reads(
+            "/v1/flow/{service}/{function}",
+            Area::Services,
+            get(diagnostics::flow),
+        ),
+        Route {
+            method: Method::POST,
+            path: "/v1/explain",
+            // It changes nothing; a request does not fit into a query.
+            action: Action::read(Area::Services),
+            handler: post(diagnostics::explain),
+        },
+        reads("/v1/export", Area::Services, get(diagnostics::export)),
+        writes(
+            Method::POST,
+            "/v1/limits/{name}/check",
+            Area::Limits,
+            post(limits::check),
         ),
         reads("/v1/config", Area::Config, get(services::config)),
         reads("/v1/audit", Area::Audit, get(services::audit)),

@@ -26,12 +26,28 @@ fn desk(anonymous_read: bool) -> Router {
         token("none", NONE, &[]),
         token("read", READ, &["*:read"]),
     ];
-    router(Parts {
-        registry: Arc::new(Registry::default()),
+    let config = Arc::new(config);
+    let limiter = Arc::new(Limiter::in_memory(&config.limit, &config.limits));
+    let registry = Arc::new(Registry::default());
+    let parts = crate::diagnostics::Parts {
+        registry: registry.clone(),
         health: Arc::default(),
-        limiter: Arc::new(Limiter::in_memory(&config.limit, &config.limits)),
+        config: config.clone(),
+        limiter: limiter.clone(),
+        callbacks: Arc::default(),
+        clock: crate::dispatch::Clock::start(),
+        http: config.http.listen,
+        admin: config.admin.listen,
+        tracer: Arc::default(),
+    };
+    let peers = crate::diagnostics::peers::Peers::none("g");
+    router(Parts {
+        registry,
+        health: Arc::default(),
+        limiter,
         identifier: Arc::new(Identifier::new(&config)),
-        config: Arc::new(config),
+        config,
+        diagnostics: Arc::new(Diagnostics::new(parts, peers)),
     })
 }
 

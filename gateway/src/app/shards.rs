@@ -12,6 +12,8 @@ use super::AppError;
 use super::limits::Limits;
 use crate::config::Config;
 use crate::dev::page::Page;
+use crate::diagnostics::trace::Tracer;
+use crate::dispatch::custom::Selectors;
 use crate::dispatch::inbox::Inbox;
 use crate::dispatch::nats::{self, NatsBroker};
 use crate::dispatch::{Clock, Dispatcher, Link};
@@ -20,6 +22,7 @@ use crate::edge::capacity::Capacity;
 use crate::health::Health;
 use crate::hooks::Callbacks;
 use crate::identity::Identifier;
+use crate::middleware::Chain;
 use crate::pipeline::Pipeline;
 use crate::registry::Registry;
 use crate::shard::Shard;
@@ -39,6 +42,9 @@ pub(super) struct Shared {
     pub(super) identifier: Arc<Identifier>,
     pub(super) config: Arc<Config>,
     pub(super) callbacks: Arc<Callbacks>,
+    pub(super) tracer: Arc<Tracer>,
+    pub(super) middleware: Chain,
+    pub(super) selectors: Selectors,
 }
 
 /// For the last messages, after the drain.
@@ -169,7 +175,8 @@ fn shard(id: usize, shared: &Shared, stores: Stores, broker: Arc<NatsBroker>) ->
         stores.sticky,
         options,
         shared.config.breaker.clone(),
-    );
+    )
+    .selecting_by(shared.selectors.clone());
     Arc::new(Shard {
         id,
         pipeline: Pipeline::new(
@@ -180,7 +187,9 @@ fn shard(id: usize, shared: &Shared, stores: Stores, broker: Arc<NatsBroker>) ->
             shared.callbacks.clone(),
         )
         .with_once(stores.once)
-        .limited_by(limiter, shared.limits.refused.clone()),
+        .limited_by(limiter, shared.limits.refused.clone())
+        .traced_by(shared.tracer.clone())
+        .behind(shared.middleware.clone()),
         results: stores.results,
         page: shared.page.clone(),
         health: shared.health.clone(),

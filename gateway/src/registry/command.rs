@@ -19,6 +19,7 @@ pub(super) enum Command {
     Status(oneshot::Sender<Status>),
     Refused(RefusedFilter, oneshot::Sender<Vec<Refused>>),
     ClearRefused(RefusedFilter, oneshot::Sender<usize>),
+    Gateways(oneshot::Sender<Vec<String>>),
     SetDisabled {
         service: ServiceName,
         function: FunctionId,
@@ -34,6 +35,14 @@ impl Registry {
     /// When nothing follows the workers.
     pub async fn services(&self) -> Result<Status, RegistryStopped> {
         self.ask(Command::Status).await
+    }
+
+    /// The ids of the other gateways that were heard of late, in order.
+    ///
+    /// # Errors
+    /// When nothing follows the workers.
+    pub async fn other_gateways(&self) -> Result<Vec<String>, RegistryStopped> {
+        self.ask(Command::Gateways).await
     }
 
     /// The configs that were refused, newest first.

@@ -49,6 +49,7 @@ impl Exchange {
             step = Step::GiveUp;
         }
         self.went_wrong(&failure, step == Step::GiveUp);
+        self.tell_failure(&failure, &step, wait);
         tracing::debug!(
             ?failure,
             ?step,
