@@ -99,7 +99,15 @@ pub(crate) async fn run(args: Args) -> Result {
 fn build_gateway() -> Result {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
-    build.args(["build", "--quiet", "-p", "sluice-gateway"]);
+    build.args([
+        "build",
+        "--quiet",
+        "-p",
+        "sluice-gateway",
+        "-p",
+        "sluice-bench",
+        "--bins",
+    ]);
     if !cfg!(debug_assertions) {
         build.arg("--release");
     }

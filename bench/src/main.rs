@@ -16,7 +16,6 @@ mod load;
 mod report;
 mod stage;
 mod variant;
-mod worker;
 
 use std::process::ExitCode;
 
@@ -42,9 +41,6 @@ enum Command {
     /// Answer floors' requests with their own bytes.
     #[command(hide = true)]
     Responder(floor::Args),
-    /// The worker behind the gateways.
-    #[command(hide = true)]
-    Worker(floor::Args),
 }
 
 /// Whatever went wrong; a run that cannot be trusted is no run.
@@ -57,7 +53,6 @@ fn main() -> ExitCode {
         Command::FloorHttp(args) => block_on(floor::http::serve(args)),
         Command::FloorSocket(args) => block_on(floor::socket::serve(args)),
         Command::Responder(args) => block_on(floor::responder::serve(args)),
-        Command::Worker(args) => block_on(worker::serve(args)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -12,7 +12,9 @@ use sluice_e2e::{Error, eventually};
 
 use crate::Result;
 use crate::cpu;
-use crate::worker::SERVICE;
+
+/// The service of the worker behind the gateways.
+pub(crate) const SERVICE: &str = "bench";
 
 /// A process whose CPU is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -55,9 +57,13 @@ impl Stage {
         let gateway = Gateway::builder(broker.url())
             .option("phoenix", "topics", topics)
             .option("log", "filter", "warn")
+            // Refused calls are measured, too.
+            .option("limits", "refused_per_minute", 0)
             .start()
             .await?;
-        let worker = helper("worker")?;
+        let mut worker = Command::new(sluice_e2e::binaries::ours("sluice-bench-worker")?);
+        worker.args(["--nats", &broker.url()]);
+        let worker = Process::spawn("worker", worker)?;
         gateway.wait_ready().await?;
         let stage = Self {
             gateway,

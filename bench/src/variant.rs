@@ -5,8 +5,7 @@ use std::time::Duration;
 use crate::load::http::Request;
 use crate::load::socket::{Sockets, Speech};
 use crate::load::{Tally, Window, http, nats, socket};
-use crate::stage::{Program, Stage};
-use crate::worker::SERVICE;
+use crate::stage::{Program, SERVICE, Stage};
 
 /// One row of the table.
 #[derive(Debug, Clone)]

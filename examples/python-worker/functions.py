@@ -1,35 +1,29 @@
-"""What the worker does: a plain async function for each name, an async generator for a stream."""
+"""What the worker does: a plain async function for each name, an async generator for a stream.
+
+They do what those of the demo worker in Rust do, so that both may stand in one queue group.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
+
+from wire import CallHeaders, Failure
+
+MOST_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Call:
     """What a function gets."""
 
-    id: str
     function: str
     args: dict[str, Any]
     instance: str
-    user: str | None = None
-    roles: list[str] = field(default_factory=list)
-    idempotent: bool = False
-
-
-@dataclass
-class Failure(Exception):
-    """An error for the caller; `retry`: the same call may be sent again."""
-
-    code: str
-    status: int
-    text: str
-    retry: bool = False
-    executed: str = "yes"
+    headers: CallHeaders
 
 
 async def echo(call: Call) -> Any:
@@ -41,8 +35,15 @@ async def add(call: Call) -> Any:
 
 
 async def sleep(call: Call) -> Any:
-    await asyncio.sleep(call.args["ms"] / 1000)
-    return {"slept": call.args["ms"]}
+    ms = call.args["ms"]
+    logging.info("sleep begins: %s ms, call %s", ms, call.headers.call)
+    try:
+        await asyncio.sleep(ms / 1000)
+    except asyncio.CancelledError:
+        # Where a function cleans up: its caller is gone, or the worker stops.
+        logging.info("sleep was stopped: call %s", call.headers.call)
+        raise
+    return {"slept": ms}
 
 
 async def where(call: Call) -> Any:
@@ -55,25 +56,42 @@ async def report(call: Call) -> Any:
 
 
 async def count(call: Call) -> AsyncIterator[Any]:
-    for n in range(1, call.args["to"] + 1):
-        await asyncio.sleep((call.args.get("delay_ms") or 0) / 1000)
-        yield {"n": n}
+    delay = (call.args.get("delay_ms") or 0) / 1000
+    try:
+        for n in range(1, call.args["to"] + 1):
+            if delay:
+                await asyncio.sleep(delay)
+            yield {"n": n}
+    except asyncio.CancelledError:
+        logging.info("count was stopped: call %s", call.headers.call)
+        raise
 
 
 async def fail(call: Call) -> Any:
-    args = call.args
-    raise Failure(args["code"], 500, args.get("message") or "as told", bool(args.get("can_retry")))
+    code, text = call.args.get("code"), call.args.get("message")
+    raise Failure(code or "demo_failed", 500, text or "failed as it was told", bool(call.args.get("can_retry")))
 
 
 async def log(call: Call) -> Any:
-    print(call.args["message"], flush=True)
+    logging.info("log: %s", call.args["message"])
 
 
 async def whoami(call: Call) -> Any:
-    return {"user_id": call.user, "roles": call.roles}
+    headers = call.headers
+    identity = {"user_id": headers.user, "device_id": headers.device, "roles": list(headers.roles)}
+    return {name: value for name, value in identity.items() if value}
+
+
+async def big(call: Call) -> Any:
+    size = call.args["bytes"]
+    if not 0 <= size <= MOST_BYTES:
+        raise Failure("invalid_arguments", 422, f"bytes must be at most {MOST_BYTES}, got {size}")
+    return "x" * size
 
 
 ALL: dict[str, Callable[[Call], Any]] = {
     "echo": echo, "add": add, "sleep": sleep, "report": report, "count": count, "fail": fail, "log": log,
-    "whoami": whoami, "where_random": where, "where_round_robin": where, "where_least_loaded": where,
+    "whoami": whoami, "big": big,
+    "where_random": where, "where_round_robin": where, "where_hash": where, "where_sticky": where,
+    "where_least_loaded": where,
 }

@@ -62,7 +62,7 @@ pub fn router(parts: Parts) -> Router {
     let access = Arc::new(Access::new(options.tokens.clone(), options.anonymous_read));
     let audit = Arc::new(Audit::default());
     let mut router = Router::new()
-        .route("/health/live", get(|| async { "ok" }))
+        .route("/health/live", get(live))
         .route("/health/ready", get(ready));
     for route in routes::all() {
         let state = Guard {
@@ -81,6 +81,13 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
     let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
     if let Err(error) = served.await {
         tracing::error!(%error, "the admin port ended");
+    }
+}
+
+async fn live(State(desk): State<Desk>) -> (StatusCode, &'static str) {
+    match desk.parts.health.has_failed() {
+        true => (StatusCode::INTERNAL_SERVER_ERROR, "failed"),
+        false => (StatusCode::OK, "ok"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Wires the parts from the configuration and owns their tasks, from start to the last flush.
 
+mod descriptors;
 mod dev;
 mod embedded;
 mod limits;

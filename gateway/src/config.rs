@@ -79,12 +79,11 @@ macro_rules! sections {
 
         impl Config {
             fn read(reader: &mut Reader<'_>) -> Self {
-                Self {
-                    $( $field: $section::read(reader), )+
-                    functions: function::read(reader),
-                    limit: limit::read(reader),
-                    api_keys: api_key::read(reader),
-                }
+                $( let $field = $section::read(reader); )+
+                let functions = function::read(reader);
+                let limit = limit::read(reader);
+                let api_keys = api_key::read(reader, &limit);
+                Self { $( $field, )+ functions, limit, api_keys }
             }
 
             /// What the reference says, in its order.

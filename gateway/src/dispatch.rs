@@ -174,7 +174,8 @@ fn into_encoding(
     result: sluice_protocol::Payload,
     wanted: Encoding,
 ) -> Result<sluice_protocol::Payload, CallError> {
-    if result.encoding == wanted {
+    // A resource's answer is checked to be one, and has no other form.
+    if result.encoding == wanted || result.encoding == Encoding::Http {
         return Ok(result);
     }
     result.transcode(wanted).map_err(|e| {

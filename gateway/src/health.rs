@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 /// The state that health checks report.
 ///
 /// Ready is a latch: false until the first connection to the broker and the first discovery, then
-/// true until the gateway drains. A broker lost later degrades health, not readiness: taking all
+/// true until the gateway drains, or fails in a way that only a new process mends. A broker lost later degrades health, not readiness: taking all
 /// gateways out of the load balancer would only hide the cause.
 #[derive(Debug, Default)]
 pub struct Health {
@@ -14,6 +14,7 @@ pub struct Health {
     draining: AtomicBool,
     broker_connected: AtomicBool,
     redis: AtomicU8,
+    failed: AtomicBool,
     shards_waiting: AtomicUsize,
 }
 
@@ -61,6 +62,17 @@ impl Health {
         self.redis.store(state, Ordering::Release);
     }
 
+    /// A part without which the gateway is of no use has failed for good: it should be replaced.
+    pub fn set_failed(&self) {
+        self.failed.store(true, Ordering::Release);
+    }
+
+    /// Whether such a part has failed.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
     /// Whether Redis is there; `None`: the gateway has none.
     #[must_use]
     pub fn redis_available(&self) -> Option<bool> {
@@ -80,7 +92,10 @@ impl Health {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         let waiting = self.shards_waiting.load(Ordering::Acquire);
-        self.discovered.load(Ordering::Acquire) && waiting == 0 && !self.is_draining()
+        self.discovered.load(Ordering::Acquire)
+            && waiting == 0
+            && !self.is_draining()
+            && !self.has_failed()
     }
 
     /// Whether the first discovery is done.
@@ -99,5 +114,22 @@ impl Health {
     #[must_use]
     pub fn broker_connected(&self) -> bool {
         self.broker_connected.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_failed_for_good_is_not_ready_again() {
+        let health = Health::default();
+        health.set_discovered();
+        health.set_broker_connected(true);
+        assert!(health.is_ready() && !health.has_failed());
+        health.set_failed();
+        assert!(!health.is_ready() && health.has_failed());
+        health.set_discovered();
+        assert!(!health.is_ready());
     }
 }

@@ -18,6 +18,7 @@ pub mod keys;
 pub mod proxies;
 mod revoked;
 mod revoked_elsewhere;
+mod revoked_store;
 #[cfg(test)]
 mod tests;
 pub mod token;
@@ -45,7 +46,9 @@ use self::proxies::Proxies;
 use self::revoked::Revocations;
 use self::token::TokenError;
 use crate::config::{Config, IdentityOptions, JwtOptions};
+use crate::limiter::Refused;
 use crate::pipeline::Caller;
+use crate::supervise::supervise;
 
 /// Later than this no token expires, whatever it says: ten years.
 const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -103,6 +106,7 @@ pub struct Identifier {
     api_keys: HashMap<[u8; 32], Arc<Session>>,
     revocations: Revocations,
     proxies: Proxies,
+    refused: Arc<Refused>,
     anonymous: Arc<Session>,
 }
 
@@ -119,6 +123,7 @@ impl Identifier {
                 roles: key.roles.clone(),
             });
             session.caller.api_key = Some(Arc::from(key.id.as_str()));
+            session.caller.limits = (!key.limits.is_empty()).then(|| key.limits.clone().into());
             (key.hash, Arc::new(session))
         });
         let url = config.jwt.jwks_url.clone();
@@ -133,6 +138,7 @@ impl Identifier {
                 config.identity.max_revocations,
             ),
             proxies: Proxies::new(&config.http),
+            refused: Arc::new(Refused::new(config.limits.refused_per_minute)),
             anonymous: Arc::default(),
             options: config.identity.clone(),
             jwt: config.jwt.clone(),
@@ -151,8 +157,10 @@ impl Identifier {
             return;
         };
         let this = self.clone();
-        let run = fetcher.run(move |set| this.replace_keys(set));
-        tokio::spawn(stop.clone().run_until_cancelled_owned(run));
+        tokio::spawn(supervise("keys of tokens", stop.clone(), move || {
+            let this = this.clone();
+            fetcher.clone().run(move |set| this.replace_keys(set))
+        }));
     }
 
     fn replace_keys(&self, fetched: KeySet) {
@@ -172,6 +180,12 @@ impl Identifier {
     #[must_use]
     pub fn address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         self.proxies.client(peer, headers)
+    }
+
+    /// Who was refused lately, also by the pipeline.
+    #[must_use]
+    pub fn refused(&self) -> &Arc<Refused> {
+        &self.refused
     }
 
     /// Lets a credential's bearer in, or somebody anonymous without one. Waits at most for one
@@ -346,6 +360,12 @@ impl Identifier {
     pub fn revoke(&self, what: Revocation) -> Revoked {
         tracing::info!(?what, "revoked");
         self.revocations.make(what, since_1970())
+    }
+
+    /// Takes a revocation back, on all gateways; false: this one knew of none.
+    pub fn restore(&self, what: Revocation) -> bool {
+        tracing::info!(?what, "revoked no longer");
+        self.revocations.take_back(what, since_1970())
     }
 
     /// Who is let in no more, as far as this gateway knows; newest first.

@@ -34,3 +34,4 @@ pub mod results;
 pub mod shard;
 pub mod sticky;
 pub mod stores;
+mod supervise;

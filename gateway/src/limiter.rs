@@ -176,9 +176,11 @@ impl Limiter {
             if rules.is_empty() {
                 return Ok(None);
             }
-            let demand = |rule: &Arc<Rule>| Demand::new(rule, rule.limit.key.of(asking));
-            let of = rules.of(asking.service, asking.function);
-            (rules.generation, of.map(demand).collect::<Vec<_>>())
+            let demand = |rule: &Arc<Rule>| Some(Demand::new(rule, rule.limit.key.of(asking)?));
+            let of = rules
+                .of(asking.service, asking.function)
+                .filter(|rule| rule.limit.concerns(asking.caller));
+            (rules.generation, of.filter_map(demand).collect::<Vec<_>>())
         };
         if demands.is_empty() {
             return Ok(None);

@@ -12,6 +12,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
+use sluice_protocol::http::RequestHead;
 use sluice_protocol::payload::Payload;
 use sluice_protocol::{CallError, ErrorCode, FunctionName, Identity, RequestId, ServiceName};
 
@@ -53,8 +55,28 @@ pub struct Call {
     pub idempotent_only: bool,
     /// The client's `Idempotency-Key`: printable ASCII, checked by the edge.
     pub idempotency_key: Option<String>,
+    /// The request as it came, where a resource is called. Its args are the path's parameters.
+    pub http: Option<Arc<HttpRequest>>,
     /// What else is known of the caller.
     pub caller: Caller,
+}
+
+/// An HTTP request to a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpRequest {
+    /// Method, path, query and fields.
+    pub head: RequestHead,
+    /// The whole body.
+    pub body: Bytes,
+}
+
+impl HttpRequest {
+    /// Whether running it twice does no harm (RFC 9110 §9.2.2).
+    #[must_use]
+    pub fn is_idempotent(&self) -> bool {
+        let idempotent = ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"];
+        idempotent.contains(&self.head.method.as_str())
+    }
 }
 
 /// What is known of a caller beside its identity; limits may count by it. Never sent to workers.
@@ -64,6 +86,8 @@ pub struct Caller {
     pub address: Option<IpAddr>,
     /// The id (never the secret) of the API key that was used.
     pub api_key: Option<Arc<str>>,
+    /// The limits that this key names.
+    pub limits: Option<Arc<[String]>>,
     /// The claims of the verified token.
     pub claims: Option<Arc<serde_json::Map<String, serde_json::Value>>>,
     /// Where an edge wants to hear what the tightest limit has left.
@@ -226,9 +250,17 @@ impl Pipeline {
         let call = self.check(call).await;
         let call = call.inspect_err(|error| self.refused.note(address, error))?;
         // Takes `Ready` and nothing earlier: a stage that is left out does not compile.
+        let due = call.deadline();
         let dispatcher = self.dispatcher.clone();
         let send = move |call| async move { dispatcher.send(call).await };
-        self.once.run(asked, call, send).await
+        Ok(self.once.run(asked, call, send).await?.due(due))
+    }
+
+    /// Waits for what goes on behind the callers' backs: after hooks, and answers on their way to
+    /// the store of idempotency keys. For a gateway that takes no calls any more.
+    pub async fn settled(&self) {
+        self.hooks.settled().await;
+        self.once.settled().await;
     }
 
     /// The stages between resolve and dispatch, in order.

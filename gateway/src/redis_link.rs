@@ -37,6 +37,7 @@ pub use self::target::OpenError;
 use self::target::Target;
 pub use self::unavailable::Unavailable;
 use crate::config::RedisOptions;
+use crate::supervise::supervise;
 
 /// The gateway's way to Redis: bounded in time, fails at once while Redis is away.
 ///
@@ -123,7 +124,12 @@ impl RedisLink {
             next_connection: AtomicU64::new(0),
         });
         let stop = CancellationToken::new();
-        tokio::spawn(keeper::keep(shared.clone(), stop.clone()));
+        tokio::spawn({
+            let (shared, stop) = (shared.clone(), stop.clone());
+            supervise("the connection to Redis", stop.clone(), move || {
+                keeper::keep(shared.clone(), stop.clone())
+            })
+        });
         Ok(Self {
             shared,
             _keeper: Arc::new(stop.drop_guard()),

@@ -23,6 +23,7 @@ mod limits;
 mod nonces;
 mod pulls;
 pub mod refused;
+pub mod routes;
 pub mod snapshot;
 pub mod status;
 mod supported;

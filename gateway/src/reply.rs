@@ -8,6 +8,7 @@ use sluice_protocol::CallError;
 use sluice_protocol::payload::Payload;
 use sluice_protocol::response::Answer;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// The first thing to tell the client.
@@ -33,6 +34,7 @@ pub struct Answers {
     ended: bool,
     guard: Option<Box<dyn Guard>>,
     over: Over,
+    due: Option<Instant>,
 }
 
 type Listener = Box<dyn FnOnce(Option<&Answer>) + Send + Sync>;
@@ -78,6 +80,18 @@ impl Reply {
 }
 
 impl Reply {
+    /// The same reply; the answer of an async call is there by `due` at the latest.
+    #[must_use]
+    pub(crate) fn due(self, due: Instant) -> Self {
+        match self {
+            Self::Async(mut answers) => {
+                answers.due = Some(due);
+                Self::Async(answers)
+            }
+            other => other,
+        }
+    }
+
     /// The same reply; `listener` hears the final answer of what is still to come, `None` if its
     /// reader goes away before.
     #[must_use]
@@ -111,7 +125,14 @@ impl Answers {
             ended: false,
             guard: None,
             over: Over::default(),
+            due: None,
         }
+    }
+
+    /// By when the final answer is there; `None`: nobody has said.
+    #[must_use]
+    pub fn due_at(&self) -> Option<Instant> {
+        self.due
     }
 
     /// The next answer; `None` after the final one. Cancel-safe.

@@ -6,6 +6,7 @@ pub mod memory;
 pub mod redis;
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use sluice_protocol::RequestId;
@@ -20,6 +21,8 @@ pub struct Record {
     pub owner: Option<String>,
     /// The final answer; `None`: pending.
     pub answer: Option<Answer>,
+    /// How long it may be pending still, when it is written; `None`: as long as any call.
+    pub within: Option<Duration>,
 }
 
 /// The store cannot do its work now.

@@ -17,6 +17,7 @@ use crate::results::redis::RedisResults;
 use crate::sticky::StickyStore;
 use crate::sticky::memory::MemorySticky;
 use crate::sticky::redis::RedisSticky;
+use crate::supervise::supervise;
 
 /// The stores of one shard.
 #[derive(Debug, Clone)]
@@ -58,7 +59,12 @@ impl StoreMaker {
         }
         let link = RedisLink::open(&config.redis)?;
         let hub = Hub::new(&config.gateway.id);
-        tokio::spawn(hub::deliver(hub.clone(), link.clone(), stop.clone()));
+        tokio::spawn({
+            let (hub, link, stop) = (hub.clone(), link.clone(), stop.clone());
+            supervise("letters", stop.clone(), move || {
+                hub::deliver(hub.clone(), link.clone(), stop.clone())
+            })
+        });
         let advice = advice::check_settings(link.clone());
         tokio::spawn(stop.clone().run_until_cancelled_owned(advice));
         let watch = watch_health(link, health.clone());

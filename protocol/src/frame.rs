@@ -103,6 +103,18 @@ impl Frame {
         let encoding = get(h::CONTENT_TYPE)
             .map_or(Some(Encoding::Json), Encoding::from_media_type)
             .ok_or(InvalidFrame::Header(h::CONTENT_TYPE));
+        let payload = |body: Bytes| -> Result<Payload, InvalidFrame> {
+            match get(h::HTTP) {
+                Some(head) if head.len() > crate::http::MAX_HEAD_BYTES => {
+                    Err(InvalidFrame::Header(h::HTTP))
+                }
+                Some(head) => Ok(Payload::http(head, &body)),
+                None => Ok(Payload {
+                    encoding: encoding.clone()?,
+                    bytes: body,
+                }),
+            }
+        };
         match get(h::KIND) {
             None if get(h::SERVICE_ERROR).is_some() || get(h::SERVICE_ERROR_CODE).is_some() => {
                 Ok(Self::Error {
@@ -110,16 +122,10 @@ impl Frame {
                     instance: instance(),
                 })
             }
-            None => Ok(Self::Result(Payload {
-                encoding: encoding?,
-                bytes: body,
-            })),
+            None => Ok(Self::Result(payload(body)?)),
             Some(kind::ITEM) => Ok(Self::Item {
                 seq: number(h::SEQ)?,
-                payload: Payload {
-                    encoding: encoding?,
-                    bytes: body,
-                },
+                payload: payload(body)?,
                 last: get(h::LAST) == Some("true"),
             }),
             Some(kind::END) => Ok(Self::End {
@@ -143,24 +149,25 @@ impl Frame {
     /// Hands each header to `put` and returns the body.
     pub fn encode(&self, mut put: impl FnMut(&'static str, &str)) -> Bytes {
         let mut number = itoa::Buffer::new();
-        let content_type = |put: &mut dyn FnMut(&'static str, &str), payload: &Payload| {
+        let content = |put: &mut dyn FnMut(&'static str, &str), payload: &Payload| {
+            if let Some((head, body)) = payload.split_http() {
+                put(h::HTTP, head);
+                return body;
+            }
             if payload.encoding != Encoding::Json {
                 put(h::CONTENT_TYPE, payload.encoding.media_type());
             }
+            payload.bytes.clone()
         };
         match self {
-            Self::Result(payload) => {
-                content_type(&mut put, payload);
-                payload.bytes.clone()
-            }
+            Self::Result(payload) => content(&mut put, payload),
             Self::Item { seq, payload, last } => {
                 put(h::KIND, kind::ITEM);
                 put(h::SEQ, number.format(*seq));
                 if *last {
                     put(h::LAST, "true");
                 }
-                content_type(&mut put, payload);
-                payload.bytes.clone()
+                content(&mut put, payload)
             }
             Self::End { count } => {
                 put(h::KIND, kind::END);
@@ -286,6 +293,7 @@ mod tests {
         for frame in [
             Frame::Result(Payload::json("{}")),
             Frame::Result(Payload::message_pack(vec![0x80])),
+            Frame::Result(Payload::http(r#"{"status":200}"#, b"<html>")),
             Frame::Item {
                 seq: 3,
                 payload: Payload::json("1"),

@@ -28,6 +28,8 @@ pub struct FunctionSpec {
     pub request_type: FunctionName,
     /// Which version; `None`: the function has no versions.
     pub version: Option<ApiVersion>,
+    /// What serves it.
+    pub kind: Kind,
     /// How it answers.
     pub response_type: ResponseType,
     /// `timeout`: milliseconds until the final reply (sync, async), or to the first frame and
@@ -74,6 +76,17 @@ pub struct FunctionSpec {
     /// `max_duration`: milliseconds for a whole stream, 100 to a day; default: the gateway's
     /// maximum.
     pub max_duration_ms: Option<u64>,
+}
+
+/// What serves a registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kind {
+    /// A function: args in, a result out.
+    #[default]
+    Function,
+    /// An HTTP resource: a request in, a response out, at its routes alone. Its args are the
+    /// parameters of its path.
+    Resource,
 }
 
 /// How a function answers.
@@ -158,6 +171,7 @@ impl FunctionSpec {
             service,
             request_type,
             version: None,
+            kind: Kind::Function,
             response_type: ResponseType::Sync,
             timeout: Timeout::Millis(5000),
             choose_node_mode: ChooseNodeMode::Random,
@@ -181,6 +195,12 @@ impl FunctionSpec {
             attempt_timeout_ms: None,
             max_duration_ms: None,
         }
+    }
+
+    /// Whether this is an HTTP resource.
+    #[must_use]
+    pub fn is_resource(&self) -> bool {
+        self.kind == Kind::Resource
     }
 
     /// `service.request_type@version`, for people.

@@ -24,7 +24,7 @@ pub const ROLES: &str = "Sluice-Roles";
 pub const DEVICE: &str = "Sluice-Device";
 /// Milliseconds that are left until the caller gives up, when the message was sent.
 pub const DEADLINE: &str = "Sluice-Deadline";
-/// 1 for the first attempt, 2 for the first retry.
+/// 2 for the first retry; absent: 1, the first attempt.
 pub const ATTEMPT: &str = "Sluice-Attempt";
 /// W3C Trace Context.
 pub const TRACEPARENT: &str = "traceparent";
@@ -44,6 +44,8 @@ pub const KIND: &str = "Sluice-Kind";
 pub const SEQ: &str = "Sluice-Seq";
 /// `true` on an item that is the stream's last word: no end follows.
 pub const LAST: &str = "Sluice-Last";
+/// The head of an HTTP message, in calls to resources and their answers: see [`crate::http`].
+pub const HTTP: &str = "Sluice-Http";
 /// The instance that replies.
 pub const INSTANCE: &str = "Sluice-Instance";
 /// Our error code.
@@ -138,16 +140,42 @@ pub enum InvalidHeaders {
     Protocol(String),
 }
 
-impl CallHeaders {
+/// [`CallHeaders`] whose texts belong to somebody else: for writing them without a copy.
+#[derive(Debug, Clone, Copy)]
+pub struct BorrowedCallHeaders<'a> {
+    /// The gateway's id of the attempt.
+    pub call_id: &'a str,
+    /// The client's id of the request.
+    pub request_id: &'a str,
+    /// For whom.
+    pub identity: &'a Identity,
+    /// Milliseconds left.
+    pub deadline_ms: u64,
+    /// From 1.
+    pub attempt: u32,
+    /// W3C Trace Context, passed on as it came.
+    pub traceparent: Option<&'a str>,
+    /// Initial credit; streams only.
+    pub credit: Option<Credit>,
+    /// Encoding of the args, and of the result that is wanted.
+    pub encoding: Encoding,
+}
+
+impl BorrowedCallHeaders<'_> {
     /// Hands each header to `put`, name and encoded value.
     pub fn encode(&self, mut put: impl FnMut(&'static str, &str)) {
         let mut number = itoa::Buffer::new();
         put(PROTOCOL, number.format(crate::PROTOCOL_VERSION));
-        put(CALL_ID, &self.call_id);
-        put(REQUEST_ID, &encode_value(&self.request_id));
+        put(CALL_ID, self.call_id);
+        put(REQUEST_ID, &encode_value(self.request_id));
         put(DEADLINE, number.format(self.deadline_ms));
-        put(ATTEMPT, number.format(self.attempt));
-        put(CONTENT_TYPE, self.encoding.media_type());
+        // What is not said costs nobody anything: most calls are first attempts in JSON.
+        if self.attempt != 1 {
+            put(ATTEMPT, number.format(self.attempt));
+        }
+        if self.encoding != Encoding::Json {
+            put(CONTENT_TYPE, self.encoding.media_type());
+        }
         if let Some(user) = &self.identity.user_id {
             put(USER, &encode_value(user));
         }
@@ -163,12 +191,29 @@ impl CallHeaders {
                 .collect();
             put(ROLES, &roles.join(","));
         }
-        if let Some(trace) = &self.traceparent {
+        if let Some(trace) = self.traceparent {
             put(TRACEPARENT, &encode_value(trace));
         }
         if let Some(credit) = self.credit {
             put(CREDIT, &credit.to_value());
         }
+    }
+}
+
+impl CallHeaders {
+    /// Hands each header to `put`, name and encoded value.
+    pub fn encode(&self, put: impl FnMut(&'static str, &str)) {
+        let borrowed = BorrowedCallHeaders {
+            call_id: &self.call_id,
+            request_id: &self.request_id,
+            identity: &self.identity,
+            deadline_ms: self.deadline_ms,
+            attempt: self.attempt,
+            traceparent: self.traceparent.as_deref(),
+            credit: self.credit,
+            encoding: self.encoding,
+        };
+        borrowed.encode(put);
     }
 
     /// Reads what [`Self::encode`] wrote; `get` finds a header by name.
@@ -215,8 +260,9 @@ impl CallHeaders {
                 roles,
             },
             deadline_ms: number(DEADLINE)?,
-            attempt: u32::try_from(number(ATTEMPT)?)
-                .map_err(|_| InvalidHeaders::Malformed(ATTEMPT))?,
+            attempt: get(ATTEMPT)
+                .map_or(Some(1), |v| v.parse().ok())
+                .ok_or(InvalidHeaders::Malformed(ATTEMPT))?,
             traceparent: text(TRACEPARENT)?,
             credit: get(CREDIT)
                 .map(|v| Credit::parse(v).ok_or(InvalidHeaders::Malformed(CREDIT)))

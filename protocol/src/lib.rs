@@ -38,6 +38,7 @@ pub mod error;
 pub mod frame;
 pub mod function;
 pub mod headers;
+pub mod http;
 pub mod id;
 pub mod identity;
 pub mod payload;

@@ -10,6 +10,9 @@ pub enum Encoding {
     Json,
     /// `application/msgpack`.
     MessagePack,
+    /// An HTTP message of a resource, see [`crate::http`]. Nothing else is sent so, and it has no
+    /// counterpart in the others.
+    Http,
 }
 
 impl Encoding {
@@ -19,6 +22,7 @@ impl Encoding {
         match self {
             Self::Json => "application/json",
             Self::MessagePack => "application/msgpack",
+            Self::Http => "application/http",
         }
     }
 
@@ -28,6 +32,7 @@ impl Encoding {
         match self {
             Self::Json => "json",
             Self::MessagePack => "msgpack",
+            Self::Http => "http",
         }
     }
 
@@ -100,6 +105,9 @@ impl Payload {
     pub fn transcode(&self, encoding: Encoding) -> Result<Self, TranscodeError> {
         match (self.encoding, encoding) {
             (from, to) if from == to => Ok(self.clone()),
+            (Encoding::Http, _) | (_, Encoding::Http) => {
+                Err(TranscodeError::Unrepresentable("an HTTP message"))
+            }
             (Encoding::Json, _) => crate::payload::json_to_msgpack(&self.bytes),
             (Encoding::MessagePack, _) => crate::payload::msgpack_to_json(&self.bytes),
         }
@@ -117,6 +125,7 @@ impl Payload {
             Encoding::Json => serde_json::from_slice::<&serde_json::value::RawValue>(&self.bytes)
                 .map(drop)
                 .map_err(|e| malformed(self.encoding, e)),
+            Encoding::Http => Err(TranscodeError::Unrepresentable("an HTTP message")),
             Encoding::MessagePack => {
                 let mut rest: &[u8] = &self.bytes;
                 rmpv::decode::read_value_with_max_depth(&mut rest, RMPV_DEPTH)

@@ -89,6 +89,7 @@ impl Response<'_> {
                 Ok(Bytes::from(out))
             }
             Encoding::MessagePack => self.to_message_pack(),
+            Encoding::Http => Err(TranscodeError::Unrepresentable("an envelope")),
         }
     }
 

@@ -1,7 +1,11 @@
 //! Broker and Redis in containers, by testcontainers; local processes where no Docker engine answers.
 //!
 //! Images: `SLUICE_NATS_IMAGE` and `SLUICE_REDIS_IMAGE`, by default the names that docker-compose.yml has
-//! and `scripts/images` builds. With `SLUICE_REQUIRE_CONTAINERS` (CI sets it) nothing else will do.
+//! and `scripts/images` builds. With `SLUICE_REQUIRE_CONTAINERS` nothing else will do: `.ci/run` sets it once
+//! it has an engine and the images. `SLUICE_CONTAINERS_LOG` names a file that gets a line for each server, by
+//! which `scripts/test` says what the tests ran against.
+
+use std::io::Write;
 
 use testcontainers::core::{IntoContainerPort, WaitFor};
 use testcontainers::runners::AsyncRunner;
@@ -53,10 +57,13 @@ pub async fn nats() -> Result<Server<Broker>> {
         WaitFor::message_on_stderr("Server is ready"),
     );
     match start(image, 4222, &["--addr", "0.0.0.0"]).await {
-        Ok((container, address)) => Ok(Server {
-            url: format!("nats://{address}"),
-            home: Home::Container(Box::new(container)),
-        }),
+        Ok((container, address)) => {
+            note("container", "NATS");
+            Ok(Server {
+                url: format!("nats://{address}"),
+                home: Home::Container(Box::new(container)),
+            })
+        }
         Err(why) => {
             local("NATS", why)?;
             let broker = Broker::start(BrokerKind::NatsCurrent).await?;
@@ -78,10 +85,13 @@ pub async fn redis() -> Result<Server<Redis>> {
     );
     let command = ["redis-server", "--save", "", "--protected-mode", "no"];
     match start(image, 6379, &command).await {
-        Ok((container, address)) => Ok(Server {
-            url: format!("redis://{address}"),
-            home: Home::Container(Box::new(container)),
-        }),
+        Ok((container, address)) => {
+            note("container", "Redis");
+            Ok(Server {
+                url: format!("redis://{address}"),
+                home: Home::Container(Box::new(container)),
+            })
+        }
         Err(why) => {
             local("Redis", why)?;
             let redis = Redis::start().await?;
@@ -127,5 +137,19 @@ fn local(what: &str, why: Error) -> Result {
         return Err(why);
     }
     eprintln!("no container for {what}, a local process instead: {why}");
+    note("process", what);
     Ok(())
+}
+
+/// A line for `scripts/test`, which sees no output of tests that pass. One write, as tests run side by side.
+fn note(kind: &str, what: &str) {
+    let Some(path) = std::env::var_os("SLUICE_CONTAINERS_LOG") else {
+        return;
+    };
+    let file = std::fs::File::options()
+        .append(true)
+        .create(true)
+        .open(path);
+    // Nothing but that summary depends on it.
+    let _ = file.and_then(|mut file| file.write_all(format!("{kind} {what}\n").as_bytes()));
 }

@@ -4,25 +4,36 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::process::Command;
+use std::sync::Arc;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::certificates::Certificates;
 use crate::http::Client;
 use crate::ports::Port;
 use crate::process::Process;
 use crate::{Error, Result, binaries, eventually};
 
 /// How to start a gateway.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct GatewayBuilder {
     name: String,
     options: BTreeMap<String, BTreeMap<String, Value>>,
     toml: String,
     env: Vec<(String, String)>,
+    certificates: Option<Arc<Certificates>>,
 }
 
 impl GatewayBuilder {
+    /// Speaks TLS with the `server` of these certificates; its own clients trust their authority and
+    /// show the `client`'s.
+    pub fn tls(mut self, certificates: &Arc<Certificates>) -> Self {
+        self.certificates = Some(certificates.clone());
+        self.option("http", "tls_cert_file", certificates.text("server.pem"))
+            .option("http", "tls_key_file", certificates.text("server.key"))
+    }
+
     /// How messages call it.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
@@ -88,6 +99,14 @@ impl GatewayBuilder {
         file
     }
 
+    fn scheme(&self) -> &'static str {
+        if self.certificates.is_some() {
+            "https"
+        } else {
+            "http"
+        }
+    }
+
     async fn launch(&self, dir: &TempDir) -> Result<Process> {
         let mut command = Command::new(binaries::ours("sluice")?);
         command
@@ -95,7 +114,8 @@ impl GatewayBuilder {
             .arg(dir.path().join("sluice.toml"));
         command.envs(self.env.iter().map(|(key, value)| (key, value)));
         let process = Process::spawn(&self.name, command)?;
-        process.wait_address("http listening on http://").await?;
+        let http = format!("http listening on {}://", self.scheme());
+        process.wait_address(&http).await?;
         process.wait_address("admin listening on http://").await?;
         Ok(process)
     }
@@ -126,9 +146,9 @@ impl Gateway {
         self.http.address()
     }
 
-    /// `http://` and the address for clients.
+    /// `http://`, or `https://` where it has a certificate, and the address for clients.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address())
+        format!("{}://{}", self.builder.scheme(), self.address())
     }
 
     /// `http://` and the address of the admin API.
@@ -143,7 +163,10 @@ impl Gateway {
 
     /// An HTTP client of its public edge.
     pub fn client(&self) -> Result<Client> {
-        Client::new(self.url())
+        match &self.builder.certificates {
+            Some(certificates) => Client::tls(self.url(), certificates, |http| http),
+            None => Client::new(self.url()),
+        }
     }
 
     /// If `/health/ready` answers 200 now.

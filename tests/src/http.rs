@@ -8,9 +8,10 @@ pub use stream::{Event, Opened, Stream};
 
 use std::error::Error as _;
 
-use reqwest::{Method, RequestBuilder};
+use reqwest::{Certificate, ClientBuilder, Identity, Method, RequestBuilder};
 use serde_json::Value;
 
+use crate::certificates::Certificates;
 use crate::{Error, LIMIT, Result};
 
 /// A client of one gateway.
@@ -24,10 +25,33 @@ pub struct Client {
 impl Client {
     /// A client for this base URL (`http://127.0.0.1:4000`).
     pub fn new(base: impl Into<String>) -> Result<Self> {
+        Self::build(base, reqwest::Client::builder())
+    }
+
+    /// A client that trusts the authority of these certificates and shows the `client`'s;
+    /// `shape` has the last word.
+    pub fn tls(
+        base: impl Into<String>,
+        certificates: &Certificates,
+        shape: impl FnOnce(ClientBuilder) -> ClientBuilder,
+    ) -> Result<Self> {
+        let failed = |error| Error::because("http client", error);
+        let ca = certificates.read("ca.pem")?;
+        let identity = [
+            certificates.read("client.key")?,
+            certificates.read("client.pem")?,
+        ];
+        let builder = reqwest::Client::builder()
+            .tls_certs_only([Certificate::from_pem(ca.as_bytes()).map_err(failed)?])
+            .identity(Identity::from_pem(identity.concat().as_bytes()).map_err(failed)?);
+        Self::build(base, shape(builder))
+    }
+
+    fn build(base: impl Into<String>, builder: ClientBuilder) -> Result<Self> {
         // reqwest is built without a TLS provider and wants one even for plain HTTP. That another
         // test of this process has installed it already is fine.
         let _ = async_nats::rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
+        let http = builder
             .no_proxy()
             .read_timeout(LIMIT)
             .build()

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`cluster`] | a broker, gateways, workers and Redis of the test's own, in one line |
 //! | [`gateway`], [`worker`], [`nats`], [`redis`] | each of them alone, with `restart`, `kill9`, `freeze` |
+//! | [`certificates`] | an authority of the test's own, and what it issues |
 //! | [`container`] | broker and Redis in containers, where a Docker engine answers |
 //! | [`http`] | calls and streams through a gateway's public edge |
 //! | [`socket`] | the same over a Phoenix socket, frame by frame |
@@ -32,6 +33,7 @@
 //! ```
 
 pub mod binaries;
+pub mod certificates;
 pub mod cluster;
 pub mod container;
 mod error;

@@ -10,8 +10,11 @@ use std::net::SocketAddr;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpSocket;
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
@@ -24,11 +27,31 @@ pub const EVENT: &str = "phoenix_gen_api";
 
 /// One connection to a gateway's socket edge.
 pub struct Socket {
-    stream: WebSocketStream<TcpStream>,
+    stream: WebSocketStream<Box<dyn Wire>>,
     last_ref: u64,
 }
 
+/// What a socket runs over: TCP, or TLS.
+pub trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<W: AsyncRead + AsyncWrite + Unpin + Send> Wire for W {}
+
 impl Socket {
+    /// Opens a socket over a connection of the test's own; the URL begins with `ws://` or `wss://`.
+    pub async fn over(
+        wire: impl Wire + 'static,
+        request: impl IntoClientRequest + Unpin,
+    ) -> Result<Self> {
+        let wire: Box<dyn Wire> = Box::new(wire);
+        let (stream, _) = within("handshake", client_async(request, wire))
+            .await?
+            .map_err(|error| Error::because("socket", error))?;
+        Ok(Self {
+            stream,
+            last_ref: 0,
+        })
+    }
+
     /// Opens a socket; nothing is joined yet.
     pub async fn connect(address: SocketAddr) -> Result<Self> {
         Self::open(address, "2.0.0", None).await
@@ -51,7 +74,25 @@ impl Socket {
         Self::open(address, &format!("2.0.0&user_id={user}"), None).await
     }
 
+    /// Opens a socket with more in its query (`&token=…`) and with these sub-protocols.
+    pub async fn connect_with(
+        address: SocketAddr,
+        query: &str,
+        protocols: Option<&str>,
+    ) -> Result<Self> {
+        Self::open_with(address, &format!("2.0.0{query}"), None, protocols).await
+    }
+
     async fn open(address: SocketAddr, vsn: &str, buffer: Option<u32>) -> Result<Self> {
+        Self::open_with(address, vsn, buffer, None).await
+    }
+
+    async fn open_with(
+        address: SocketAddr,
+        vsn: &str,
+        buffer: Option<u32>,
+        protocols: Option<&str>,
+    ) -> Result<Self> {
         let failed = |error: &dyn std::fmt::Display| Error::because("socket", error);
         let socket = if address.is_ipv4() {
             TcpSocket::new_v4()
@@ -66,13 +107,14 @@ impl Socket {
         let tcp = tcp.map_err(|e| failed(&e))?;
         tcp.set_nodelay(true).map_err(|e| failed(&e))?;
         let url = format!("ws://{address}/socket/websocket?vsn={vsn}");
-        let (stream, _) = within("handshake", client_async(url, tcp))
-            .await?
-            .map_err(|e| failed(&e))?;
-        Ok(Self {
-            stream,
-            last_ref: 0,
-        })
+        let mut request = url.into_client_request().map_err(|e| failed(&e))?;
+        if let Some(protocols) = protocols {
+            let value = HeaderValue::from_str(protocols).map_err(|e| failed(&e))?;
+            request
+                .headers_mut()
+                .insert("sec-websocket-protocol", value);
+        }
+        Self::over(tcp, request).await
     }
 
     /// Opens a socket and joins [`TOPIC`].

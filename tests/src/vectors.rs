@@ -19,6 +19,7 @@ mod rate_limit;
 mod report;
 mod request;
 mod responses;
+pub mod rest;
 mod retry;
 mod stack;
 mod streaming;
@@ -52,6 +53,14 @@ fn runner(file: &str) -> Option<Run> {
         "streaming" => |v| Box::pin(streaming::run(v)),
         "versions" => |v| Box::pin(versions::run(v)),
         "retry_normalize" => |v| Box::pin(retry::run(v)),
+        "conditional" => |v| Box::pin(rest::run("conditional", &v.input, &v.expect)),
+        "conneg_charset" => |v| Box::pin(rest::run("conneg_charset", &v.input, &v.expect)),
+        "conneg_encoding" => |v| Box::pin(rest::run("conneg_encoding", &v.input, &v.expect)),
+        "conneg_language" => |v| Box::pin(rest::run("conneg_language", &v.input, &v.expect)),
+        "conneg_media" => |v| Box::pin(rest::run("conneg_media", &v.input, &v.expect)),
+        "decisions" => |v| Box::pin(rest::run("decisions", &v.input, &v.expect)),
+        "options_allow" => |v| Box::pin(rest::run("options_allow", &v.input, &v.expect)),
+        "pipeline" => |v| Box::pin(rest::run("pipeline", &v.input, &v.expect)),
         _ => return None,
     })
 }
@@ -83,7 +92,60 @@ fn same(expected: &Value, got: Value) -> Outcome {
     if *expected == got { Ok(()) } else { Err(got) }
 }
 
+/// A vector about something that this project does not have, by design.
+fn no_counterpart(why: &str) -> Outcome {
+    Err(json!({ NO_COUNTERPART: why }))
+}
+
+/// The key of [`no_counterpart`]'s reason.
+const NO_COUNTERPART: &str = "no_counterpart";
+
 /// A vector of a known file that asks for what its runner does not know.
 fn unknown(what: &str) -> Outcome {
     Err(json!({ "unknown_to_the_runner": what }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vector(input: Value) -> Vector {
+        Vector {
+            id: "a".to_owned(),
+            title: "t".to_owned(),
+            input,
+            expect: json!({ "nonsense": true }),
+            marks: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn whatever_a_vector_says_it_fails_and_nothing_else_does() {
+        let mut report = Report::new(Deviations::default());
+        assert!(!run("zebra", vec![vector(json!({}))], &mut report).await);
+        let inputs = [
+            json!({}),
+            Value::Null,
+            json!([1, "x"]),
+            json!({"op": "fly"}),
+        ];
+        let files = [
+            "arguments",
+            "permissions",
+            "versions",
+            "rate_limit",
+            "retry_normalize",
+        ];
+        for file in files {
+            let vectors = inputs.iter().cloned().map(vector).collect();
+            assert!(run(file, vectors, &mut report).await, "{file}");
+        }
+        let lines = report.lines();
+        let failed = lines.iter().filter(|line| line.starts_with("FAIL a (t)"));
+        assert_eq!(failed.count(), inputs.len() * files.len(), "{lines:#?}");
+        assert!(
+            lines.iter().all(|line| !line.contains("panic")),
+            "{lines:#?}"
+        );
+    }
 }

@@ -17,9 +17,16 @@ pub struct WorkerBuilder {
     args: Vec<String>,
     env: Vec<(String, String)>,
     name: String,
+    program: String,
 }
 
 impl WorkerBuilder {
+    /// Another program than the demo worker.
+    pub fn program(mut self, program: &str) -> Self {
+        program.clone_into(&mut self.program);
+        self
+    }
+
     /// Instance name, `--instance`.
     pub fn instance(mut self, name: &str) -> Self {
         self.name = format!("worker {name}");
@@ -58,7 +65,7 @@ impl WorkerBuilder {
     }
 
     fn launch(&self) -> Result<Process> {
-        let mut command = Command::new(binaries::ours("demo")?);
+        let mut command = Command::new(binaries::ours(&self.program)?);
         command.args(["--nats", &self.nats]).args(&self.args);
         command.envs(self.env.iter().map(|(key, value)| (key, value)));
         Process::spawn(&self.name, command)
@@ -80,6 +87,7 @@ impl Worker {
             args: Vec::new(),
             env: Vec::new(),
             name,
+            program: "demo".to_owned(),
         }
     }
 

@@ -156,6 +156,13 @@ impl WorkerBuilder {
         self
     }
 
+    /// Signs in with the seed of a user's NKey (`SU…`): it signs the server's challenge and never
+    /// travels.
+    pub fn nkey(mut self, seed: &str) -> Self {
+        self.nats.nkey = Some(seed.to_owned());
+        self
+    }
+
     /// Signs in with a credentials file (JWT and key).
     pub fn credentials_file(mut self, path: impl AsRef<Path>) -> Self {
         self.nats.credentials = Some(path.as_ref().to_owned());
@@ -179,6 +186,13 @@ impl WorkerBuilder {
     pub fn require_tls(mut self) -> Self {
         self.nats.require_tls = true;
         self
+    }
+
+    /// Begins TLS before the server's greeting, as a server with `handshake_first` wants it
+    /// (nats-server 2.10 or newer). Says [`Self::require_tls`], too.
+    pub fn tls_first(mut self) -> Self {
+        self.nats.tls_first = true;
+        self.require_tls()
     }
 
     /// Where the worker hears answers, in place of `_INBOX`.

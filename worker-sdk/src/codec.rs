@@ -24,6 +24,7 @@ pub(crate) fn decode_args<T: DeserializeOwned>(args: &Payload) -> Result<T, Erro
         Encoding::MessagePack => {
             rmp_serde::from_slice(&args.bytes).map_err(|e| fault(e.to_string()))
         }
+        Encoding::Http => Err(fault("an HTTP request is for a resource".to_owned())),
     }
 }
 
@@ -32,6 +33,8 @@ pub(crate) fn encode<T: Serialize>(value: &T, encoding: Encoding) -> Result<Payl
     let bytes = match encoding {
         Encoding::Json => serde_json::to_vec(value).map_err(Error::internal)?,
         Encoding::MessagePack => rmp_serde::to_vec_named(value).map_err(Error::internal)?,
+        // Only resources are called so, and they answer otherwise.
+        Encoding::Http => return Err(Error::internal("a value is no HTTP response")),
     };
     Ok(Payload {
         encoding,
@@ -49,6 +52,7 @@ pub(crate) fn decode_result<T: DeserializeOwned>(result: &Payload) -> Result<T, 
     match result.encoding {
         Encoding::Json => serde_json::from_slice(&result.bytes).map_err(|e| wrong(&e)),
         Encoding::MessagePack => rmp_serde::from_slice(&result.bytes).map_err(|e| wrong(&e)),
+        Encoding::Http => Err(wrong(&"it is an HTTP response")),
     }
 }
 

@@ -6,13 +6,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use sluice_protocol::function::ResponseType;
+use sluice_protocol::function::{Kind, ResponseType};
 use sluice_protocol::registry::Reason;
 use sluice_protocol::{ApiVersion, FunctionName, FunctionSpec, Payload, ServiceName};
 
 use crate::context::Context;
 use crate::error::Error;
 use crate::handler::{Facts, Handler};
+use crate::resource::{Resource, serve};
 use crate::runtime::stream::Lane;
 use crate::stream::StreamHandler;
 
@@ -88,6 +89,44 @@ impl Function {
             handler.run(ctx, args, lane)
         }));
         Self::new(name, ResponseType::Stream, H::facts(), body)
+    }
+
+    /// An HTTP resource, at the path of a route: `/books/{id}`, or `/files/{*path}` for all below.
+    /// Said again with [`Self::route`], one more path.
+    ///
+    /// The gateway passes on every request at that path, whatever its method, and the resource
+    /// answers it.
+    ///
+    /// ```
+    /// use sluice_worker::resource::{Reply, Resource, with};
+    /// use sluice_worker::{Function, Worker};
+    ///
+    /// let book = Resource::graph()
+    ///     .get(with(|visit| Reply::text(visit.text_param("id"))))
+    ///     .build()?;
+    /// let worker = Worker::builder("library")
+    ///     .function_with(Function::resource("book", "/books/{id}", book));
+    /// # let _ = worker;
+    /// # Ok::<(), sluice_worker::resource::BuildError>(())
+    /// ```
+    pub fn resource(name: &str, path: &str, resource: Resource) -> Self {
+        Self::of_resource(name, path, ResponseType::Sync, serve::whole(resource))
+    }
+
+    /// An HTTP resource whose responses are sent in pieces: bodies may be larger than a message of
+    /// the broker, and may come bit by bit ([`crate::resource::Reply::stream`]).
+    pub fn streaming_resource(name: &str, path: &str, resource: Resource) -> Self {
+        Self::of_resource(name, path, ResponseType::Stream, serve::in_pieces(resource))
+    }
+
+    fn of_resource(name: &str, path: &str, response_type: ResponseType, body: Body) -> Self {
+        let facts = Facts {
+            arg_types: None,
+            mistake: None,
+        };
+        let mut function = Self::new(name, response_type, facts, body);
+        function.draft.kind = Kind::Resource;
+        function.route(path)
     }
 
     fn unary<H: Handler<M>, M>(name: &str, response_type: ResponseType, handler: H) -> Self {

@@ -15,10 +15,12 @@ pub(crate) struct NatsOptions {
     pub(crate) url: Option<String>,
     pub(crate) user: Option<(String, String)>,
     pub(crate) token: Option<String>,
+    pub(crate) nkey: Option<String>,
     pub(crate) credentials: Option<PathBuf>,
     pub(crate) tls_ca: Option<PathBuf>,
     pub(crate) tls_client: Option<(PathBuf, PathBuf)>,
     pub(crate) require_tls: bool,
+    pub(crate) tls_first: bool,
     pub(crate) inbox_prefix: Option<String>,
 }
 
@@ -46,6 +48,9 @@ impl NatsOptions {
         if let Some(token) = &self.token {
             options = options.token(token.clone());
         }
+        if let Some(seed) = &self.nkey {
+            options = options.nkey(seed.trim().to_owned());
+        }
         if let Some(path) = &self.credentials {
             options = options
                 .credentials_file(path)
@@ -57,6 +62,9 @@ impl NatsOptions {
         }
         if let Some((certificate, key)) = &self.tls_client {
             options = options.add_client_certificate(certificate.clone(), key.clone());
+        }
+        if self.tls_first {
+            options = options.tls_first();
         }
         if let Some(prefix) = &self.inbox_prefix {
             options = options.custom_inbox_prefix(prefix);

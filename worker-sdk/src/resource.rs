@@ -35,9 +35,11 @@
 //! | delegate a decision | [`Verdict`], [`Node`] |
 //! | see what a request decided | [`Resource::trace`], [`TraceTo`] |
 //! | draw the graph | [`graph`] |
+//! | serve one at a path | [`Function::resource`](crate::Function::resource) |
 //!
-//! `docs/resources.md` is the guide. Nothing here knows how requests travel.
+//! `docs/resources.md` is the guide. Nothing but `serve` here knows how requests travel.
 
+mod body;
 mod builder;
 mod date;
 mod error;
@@ -51,6 +53,7 @@ mod pipeline;
 mod plan;
 mod reply;
 mod respond;
+pub(crate) mod serve;
 mod source;
 mod table;
 mod trace;
@@ -64,6 +67,7 @@ use ::http::HeaderValue;
 use ::http::header::HeaderName;
 use futures_util::FutureExt;
 
+pub use body::BodyStream;
 pub use builder::GraphBuilder;
 pub use date::{HttpDate, NotADate};
 pub use error::BuildError;

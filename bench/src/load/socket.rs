@@ -46,7 +46,7 @@ impl Speech {
         match self {
             Self::Plain => format!(r#"{{"request_id":"{number}","args":{args}}}"#),
             Self::PhoenixPush { function } | Self::PhoenixReply { function } => {
-                let (topic, service) = (self.topic(), crate::worker::SERVICE);
+                let (topic, service) = (self.topic(), crate::stage::SERVICE);
                 format!(
                     r#"["1","{number}","{topic}","phoenix_gen_api",{{"request_id":"{number}","service":"{service}","request_type":"{function}","args":{args}}}]"#
                 )

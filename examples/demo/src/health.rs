@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use async_nats::ConnectOptions;
 use bytes::Bytes;
 
 use super::Options;
@@ -15,15 +14,10 @@ pub(super) async fn check(options: &Options) -> Result<(), String> {
     let instance = options
         .instance()
         .ok_or("whose health? Give --instance or --instance-is-hostname")?;
-    let mut connect = ConnectOptions::new().connection_timeout(PATIENCE);
-    if let (Some(user), Some(password)) = (&options.user, &options.password) {
-        connect = connect.user_and_password(user.clone(), password.clone());
-    }
-    if let Some(prefix) = &options.inbox_prefix {
-        connect = connect.custom_inbox_prefix(prefix);
-    }
+    let connect = options.broker.client().await?;
     let client = connect
-        .connect(&options.nats)
+        .connection_timeout(PATIENCE)
+        .connect(options.broker.servers())
         .await
         .map_err(|e| format!("the broker: {e}"))?;
     let subject = format!("$SRV.PING.{}.{instance}", options.service);

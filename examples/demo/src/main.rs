@@ -1,5 +1,6 @@
 //! The demo worker as a process of its own.
 
+mod broker;
 mod health;
 
 use std::io::IsTerminal;
@@ -11,24 +12,14 @@ use tracing_subscriber::EnvFilter;
 /// A worker with one function for each thing that Sluice does.
 #[derive(Debug, Parser)]
 struct Options {
-    /// The broker; several of one cluster are joined by commas.
-    #[arg(long, env = sluice_worker::NATS_URL_ENV, default_value = sluice_worker::DEFAULT_NATS_URL)]
-    nats: String,
+    #[command(flatten)]
+    broker: broker::Broker,
     /// The instance id, another one for each process; default: random.
     #[arg(long)]
     instance: Option<String>,
     /// The instance id is the host's name, which in a container is another one each time.
     #[arg(long, conflicts_with = "instance")]
     instance_is_hostname: bool,
-    /// The user of this service at the broker.
-    #[arg(long, env = "SLUICE_NATS_USER", requires = "password")]
-    user: Option<String>,
-    /// Password of `user`.
-    #[arg(long, env = "SLUICE_NATS_PASSWORD", hide_env_values = true)]
-    password: Option<String>,
-    /// What inboxes begin with, where NATS permissions name them.
-    #[arg(long, env = "SLUICE_NATS_INBOX_PREFIX")]
-    inbox_prefix: Option<String>,
     /// The service's name.
     #[arg(long, default_value = sluice_demo::SERVICE)]
     service: String,
@@ -82,17 +73,13 @@ async fn main() -> ExitCode {
             }
         };
     }
-    let mut worker = sluice_demo::worker_as(&options.service, &options.version)
-        .connect(&options.nats)
+    let worker = sluice_demo::worker_as(&options.service, &options.version);
+    let mut worker = options
+        .broker
+        .apply(worker)
         .concurrency(options.concurrency);
     if let Some(id) = options.instance() {
         worker = worker.instance(&id);
-    }
-    if let (Some(user), Some(password)) = (&options.user, &options.password) {
-        worker = worker.user_password(user, password);
-    }
-    if let Some(prefix) = &options.inbox_prefix {
-        worker = worker.inbox_prefix(prefix);
     }
     if let Some(prefix) = &options.prefix {
         worker = worker.prefix(prefix);

@@ -40,6 +40,26 @@ pub(super) async fn add(
     answer::json(StatusCode::OK, &revoked)
 }
 
+/// `DELETE /v1/revocations`, the body as above: it is let in again.
+pub(super) async fn remove(
+    State(desk): State<Desk>,
+    Extension(Operator(operator)): Extension<Operator>,
+    body: Bytes,
+) -> Response {
+    let what = match read(&body) {
+        Ok(what) => what,
+        Err(why) => return answer::error(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, &why),
+    };
+    let target = format!("{} {}", what.kind(), what.value());
+    let told = json!({ (what.kind()): what.value() });
+    let was_revoked = desk.parts.identifier.restore(what);
+    let entry = Entry::changed(&operator, CHANGE, &target, told.clone(), Value::Null);
+    desk.audit.add(entry);
+    let mut told = told;
+    told["was_revoked"] = was_revoked.into();
+    answer::json(StatusCode::OK, &told)
+}
+
 fn tell(revoked: &Revoked) -> Value {
     json!({ (revoked.what.kind()): revoked.what.value(), "at": revoked.at })
 }

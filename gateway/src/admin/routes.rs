@@ -108,6 +108,12 @@ pub(super) fn all() -> Vec<Route> {
             Area::Limits,
             post(limits::check),
         ),
+        writes(
+            Method::DELETE,
+            "/v1/revocations",
+            Area::Identity,
+            delete(revocations::remove),
+        ),
         reads("/v1/config", Area::Config, get(services::config)),
         reads("/v1/audit", Area::Audit, get(services::audit)),
     ]

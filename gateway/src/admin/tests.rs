@@ -178,12 +178,13 @@ async fn limits_are_added_changed_reset_and_removed_and_each_change_is_noted() {
 #[tokio::test]
 async fn revocations_are_made_listed_and_noted() {
     let router = desk(false);
-    let revoke = async |body: &str| {
-        let request = Request::builder().method(Method::POST);
+    let send_as = async |method: Method, body: &str| {
+        let request = Request::builder().method(method);
         let request = request.uri("/v1/revocations");
         let request = request.header("authorization", format!("Bearer {ALL}"));
         send(&router, request.body(Body::from(body.to_owned())).unwrap()).await
     };
+    let revoke = async |body: &str| send_as(Method::POST, body).await;
     let (status, body) = revoke(r#"{"api_key": "k1"}"#).await;
     assert_eq!((status, &body["api_key"]), (StatusCode::OK, &"k1".into()));
     assert_eq!(revoke(r#"{"role": "k1"}"#).await.0, StatusCode::BAD_REQUEST);
@@ -191,4 +192,11 @@ async fn revocations_are_made_listed_and_noted() {
     assert_eq!(list["revocations"], serde_json::json!([body]));
     let (_, audit) = ask(&router, &Method::GET, "/v1/audit", Some(READ)).await;
     assert_eq!(audit["entries"][0]["target"], "api_key k1", "{audit}");
+    for was_revoked in [true, false] {
+        let (status, body) = send_as(Method::DELETE, r#"{"api_key": "k1"}"#).await;
+        let told = serde_json::json!({"api_key": "k1", "was_revoked": was_revoked});
+        assert_eq!((status, body), (StatusCode::OK, told));
+    }
+    let (_, list) = ask(&router, &Method::GET, "/v1/revocations", Some(READ)).await;
+    assert_eq!(list["revocations"], serde_json::json!([]));
 }

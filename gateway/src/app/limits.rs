@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::limiter::{Limiter, Refused};
 use crate::redis_link::{OpenError, RedisLink};
 use crate::registry::Registry;
+use crate::supervise::supervise;
 
 /// What all shards share of limits.
 #[derive(Debug, Clone)]
@@ -33,6 +34,7 @@ pub(super) fn start(
     registry: &Arc<Registry>,
     client: async_nats::Client,
     subjects: &Arc<Subjects>,
+    refused: &Arc<Refused>,
     stop: &CancellationToken,
 ) -> Result<Limits, OpenError> {
     let (limits, options) = (&config.limit, &config.limits);
@@ -49,9 +51,13 @@ pub(super) fn start(
     };
     let limiter = Arc::new(limiter);
     let (follower, subjects, stop) = (limiter.clone(), subjects.clone(), stop.clone());
-    tokio::spawn(async move { follower.follow(Some(client), &subjects, stop).await });
+    tokio::spawn(supervise("limits", stop.clone(), move || {
+        let (follower, client) = (follower.clone(), client.clone());
+        let (subjects, stop) = (subjects.clone(), stop.clone());
+        async move { follower.follow(Some(client), &subjects, stop).await }
+    }));
     Ok(Limits {
         limiter,
-        refused: Arc::new(Refused::new(options.refused_per_minute)),
+        refused: refused.clone(),
     })
 }

@@ -1,11 +1,15 @@
 //! A whole gateway: registry, shards, admin port, shutdown in order.
 
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::FutureExt;
 use sluice_protocol::Subjects;
 use tokio_util::sync::CancellationToken;
 
+use super::descriptors;
 use super::embedded::Extras;
 use super::limits;
 use super::shards::{Shards, Shared};
@@ -23,6 +27,7 @@ use crate::redis_link::{OpenError, RedisLink};
 use crate::registry::fixed::InvalidFixed;
 use crate::registry::{Registry, Settings};
 use crate::stores::StoreMaker;
+use crate::supervise::supervise;
 
 /// The gateway cannot start, or ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -66,8 +71,14 @@ pub enum AppError {
 pub(super) async fn run(config: Config, announce: impl Fn(&str)) -> Result<(), AppError> {
     // Before anything is announced: whoever reads the lines may send the signal at once.
     let stop = stop_signal()?;
+    let scheme = if config.http.tls_cert_file.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    descriptors::raise(config.http.max_connections);
     let gateway = Running::start(config).await?;
-    announce(&format!("http listening on http://{}", gateway.http));
+    announce(&format!("http listening on {scheme}://{}", gateway.http));
     announce(&format!("admin listening on http://{}", gateway.admin));
     stop.await;
     or_second_signal(gateway.drain()).await
@@ -135,9 +146,12 @@ impl Running {
         let (registry, client) = start_registry(&config, &subjects, &health, &background).await?;
         let identifier = Arc::new(Identifier::new(&config));
         identifier.start(&background);
-        follow_revocations(&identifier, &config, &client, &subjects, &background)?;
         let peers = Peers::new(client.clone(), subjects.clone(), &config.gateway.id);
-        let limits = limits::start(&config, &registry, client, &subjects, &background)?;
+        follow_revocations(&identifier, &config, &client, &subjects, &background).await?;
+        let limits = {
+            let refused = identifier.refused();
+            limits::start(&config, &registry, client, &subjects, refused, &background)?
+        };
         let listen = |what, address| {
             move |reason| AppError::Listen {
                 what,
@@ -221,7 +235,8 @@ impl Running {
     }
 }
 
-fn follow_revocations(
+/// Returns when the revocations of before are known, or Redis has had its time.
+async fn follow_revocations(
     identifier: &Arc<Identifier>,
     config: &Config,
     client: &async_nats::Client,
@@ -234,10 +249,22 @@ fn follow_revocations(
         .transpose()?;
     let (identifier, client) = (identifier.clone(), client.clone());
     let (subjects, stop) = (subjects.clone(), stop.clone());
-    tokio::spawn(async move {
-        let follow = identifier.follow_revocations(client, redis, &subjects, stop);
-        follow.await;
-    });
+    let known = CancellationToken::new();
+    let told = known.clone();
+    tokio::spawn(supervise("revocations", stop.clone(), move || {
+        let (identifier, client, redis) = (identifier.clone(), client.clone(), redis.clone());
+        let (subjects, stop, told) = (subjects.clone(), stop.clone(), told.clone());
+        async move {
+            let follow = identifier.follow_revocations(client, redis, &subjects, stop, &told);
+            follow.await;
+        }
+    }));
+    if enabled {
+        let most = config.redis.timeout + Duration::from_secs(1);
+        if tokio::time::timeout(most, known.cancelled()).await.is_err() {
+            tracing::warn!("revocations of before this start are not known until Redis answers");
+        }
+    }
     Ok(())
 }
 
@@ -258,11 +285,18 @@ async fn start_registry(
     let client = connection.client.clone();
     let (health, stop) = (health.clone(), stop.clone());
     tokio::spawn(async move {
-        let followed = follower
-            .run(connection.client, connection.state, health, stop)
-            .await;
-        if let Err(error) = followed {
-            tracing::error!(%error, "the registry has ended: new workers are not seen any more");
+        let run = follower.run(connection.client, connection.state, health.clone(), stop);
+        // Its table is lost with it, so that it cannot begin anew: another process can.
+        match AssertUnwindSafe(run).catch_unwind().await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the registry has ended: new workers are not seen any more");
+                health.set_failed();
+            }
+            Err(_) => {
+                tracing::error!("the registry panicked: new workers are not seen any more");
+                health.set_failed();
+            }
         }
     });
     Ok((registry, client))

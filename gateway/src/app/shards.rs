@@ -47,6 +47,8 @@ pub(super) struct Shared {
     pub(super) selectors: Selectors,
 }
 
+/// For what goes on behind the callers' backs, after the last call.
+const SETTLE_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
 /// For the last messages, after the drain.
 const FLUSH_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);
 
@@ -128,7 +130,13 @@ async fn run(
     if started.send(Ok(())).is_err() {
         return;
     }
+    let (pipeline, within) = (shard.clone(), shared.config.gateway.drain_timeout);
     edge::serve(listener, shard, drain).await;
+    let settled = tokio::time::timeout(within.min(SETTLE_WITHIN), pipeline.pipeline.settled());
+    if settled.await.is_err() {
+        tracing::warn!(shard = id, "after hooks still ran when the gateway ended");
+    }
+    drop(pipeline);
     // Without a broker the client would wait for one for ever.
     let flushed = tokio::time::timeout(FLUSH_WITHIN, broker.client().flush()).await;
     if !matches!(flushed, Ok(Ok(()))) {

@@ -129,6 +129,13 @@ impl Gateway {
             .body(json)
     }
 
+    pub(super) fn delete(&self, url: Url, json: String) -> RequestBuilder {
+        self.client
+            .delete(url)
+            .header(CONTENT_TYPE, "application/json")
+            .body(json)
+    }
+
     pub(super) fn put(&self, url: Url, json: String) -> RequestBuilder {
         self.client
             .put(url)

@@ -31,6 +31,9 @@ pub struct Args {
     kind: Kind,
     /// The user's id, the token's jti, or the API key's id.
     value: String,
+    /// Take the revocation back: let it in again.
+    #[arg(long)]
+    undo: bool,
     /// Print the answer of the admin API.
     #[arg(long)]
     json: bool,
@@ -43,15 +46,22 @@ pub(super) async fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Exit
     let gateway = args.admin.gateway()?;
     let url = gateway.url("/v1/revocations")?;
     let body = serde_json::json!({ (args.kind.field()): args.value });
-    let request = gateway.post(url, body.to_string());
+    let request = match args.undo {
+        true => gateway.delete(url, body.to_string()),
+        false => gateway.post(url, body.to_string()),
+    };
     let answer = args.admin.send(&gateway, request).await?;
     if args.json {
         writeln!(terminal.out, "{}", answer.text().trim())?;
     } else {
         let (kind, value) = (args.kind.field().replace('_', " "), &args.value);
+        let done = match args.undo {
+            true => "let in again",
+            false => "revoked",
+        };
         writeln!(
             terminal.out,
-            "{kind} {value}: revoked, other gateways are told"
+            "{kind} {value}: {done}, other gateways are told"
         )?;
     }
     Ok(Exit::Ok)
@@ -69,6 +79,7 @@ mod tests {
         let args = Args {
             kind: Kind::ApiKey,
             value: "k".to_owned(),
+            undo: false,
             json: false,
             admin: Admin {
                 admin: server.url(),

@@ -379,7 +379,7 @@ fn each_mistake_in_a_file() {
         ),
         (
             "[[limit]]\nname = \"a\"\nkey = \"all\"\nmax_requests = 5\nwindow_ms = 9\nburst = 1",
-            "sluice.toml:6: limit.burst: unknown field; a limit has name, service, function, key, max_requests, window_ms, cost, shadow",
+            "sluice.toml:6: limit.burst: unknown field; a limit has name, service, function, key, max_requests, window_ms, cost, shadow, named_only",
         ),
         (
             "[[limit]]\nname = \"a\"\nkey = \"all\"\nmax_requests = 5\nwindow_ms = 9\n[[limit]]\nname = \"a\"\nkey = \"all\"\nmax_requests = 5\nwindow_ms = 9",

@@ -211,7 +211,7 @@ impl Exchange {
     fn on_break(&self) -> OnBreak {
         if self.is_stream() && self.accepted {
             OnBreak::Fail
-        } else if self.call.spec().idempotent || self.retries_left > 0 {
+        } else if self.call.is_idempotent() || self.retries_left > 0 {
             OnBreak::Repeat
         } else {
             OnBreak::Wait
@@ -236,7 +236,7 @@ impl Exchange {
             }
             (ResponseType::Sync | ResponseType::Async, Frame::Result(payload)) => {
                 self.done = true;
-                check_value(&payload)?;
+                self.check_value(&payload)?;
                 Ok(Some(Progress::Result(payload)))
             }
             // A worker that is done at once may answer without having said that it accepted.
@@ -274,7 +274,7 @@ impl Exchange {
                 "item {expected} is missing, got item {seq}"
             )));
         }
-        check_value(&payload)?;
+        self.check_value(&payload)?;
         // As the worker counts them: before they become another encoding.
         let size = payload.bytes.len() as u64;
         let encoding = self.call.encoding();
@@ -285,6 +285,19 @@ impl Exchange {
         self.bytes += size;
         self.done = last;
         Ok(Progress::Item { payload, last })
+    }
+
+    /// A worker's value is spliced into the envelope: what is no value would break the client's
+    /// frame. A resource's answer has a head instead, which the edge reads.
+    fn check_value(&self, payload: &Payload) -> Result<(), Failure> {
+        if self.call.http().is_some() {
+            let message = payload.split_http().is_some();
+            let fault = || Failure::Protocol("its answer is no HTTP response".to_owned());
+            return message.then_some(()).ok_or_else(fault);
+        }
+        payload
+            .check()
+            .map_err(|e| Failure::Protocol(format!("its result is {e}")))
     }
 
     /// Ends the call; a worker that may still be at it is told.
@@ -324,13 +337,6 @@ impl From<Frame> for super::mailbox::Delivery {
     fn from(frame: Frame) -> Self {
         Self::Frame(frame)
     }
-}
-
-/// A worker's value is spliced into the envelope: what is no value would break the client's frame.
-fn check_value(payload: &Payload) -> Result<(), Failure> {
-    payload
-        .check()
-        .map_err(|e| Failure::Protocol(format!("its result is {e}")))
 }
 
 fn fresh_id() -> String {

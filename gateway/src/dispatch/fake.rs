@@ -22,6 +22,7 @@ use crate::hooks::Callbacks;
 use crate::pipeline::{Call, Caller, Pipeline};
 use crate::registry::Registry;
 use crate::registry::connection::BrokerState;
+use crate::registry::routes::Routes;
 use crate::registry::snapshot::{Function, FunctionVersions, Instance, Snapshot, Variant};
 use crate::reply::Reply;
 use crate::sticky::memory::MemorySticky;
@@ -98,6 +99,7 @@ pub(crate) fn call(args: &'static str) -> Call {
         timeout_ms: None,
         idempotent_only: false,
         idempotency_key: None,
+        http: None,
         caller: Caller::default(),
     }
 }
@@ -273,6 +275,7 @@ fn snapshot(
         let functions = snapshot.services.entry(spec.service).or_default();
         functions.insert(spec.request_type, versions);
     }
+    snapshot.routes = Routes::of(&snapshot.services);
     snapshot
 }
 

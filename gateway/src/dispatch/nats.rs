@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_nats::{Client, ConnectOptions, Event, Message, StatusCode};
+use async_nats::{Client, ConnectOptions, Event, HeaderName, Message, StatusCode};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use sluice_protocol::Frame;
@@ -266,7 +266,11 @@ fn read(message: Message) -> (async_nats::Subject, Delivery) {
     }
     let frame = match &headers {
         None => Frame::decode(|_| None, payload),
-        Some(h) => Frame::decode(|name| h.get(name).map(|v| v.as_str()), payload),
+        // A static name is looked up as it is: another one would be checked and copied first.
+        Some(h) => Frame::decode(
+            |name| h.get(HeaderName::from_static(name)).map(|v| v.as_str()),
+            payload,
+        ),
     };
     (
         subject,

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! route      which door: a function, a whole request, a result, health
+//! routes     the paths that functions and resources declare
 //! fields     id, version, timeout, trace            accept, negotiate   which form of answer
 //! body       encoding and bytes of the request      query               args of GET
 //! call       runs the call, answers by kind         results, follow     async calls
@@ -25,6 +26,7 @@ mod quota;
 mod response;
 mod results;
 mod route;
+mod routes;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -198,7 +200,10 @@ impl<S: CallService> Edge<S> {
         B: http_body::Body<Data = Bytes>,
     {
         let head = asked.head;
-        let route = Route::of(head.uri.path()).ok_or_else(|| nothing_at(head.uri.path()))?;
+        let Some(route) = Route::of(head.uri.path()) else {
+            let declared = self.declared(asked, body).await;
+            return declared.ok_or_else(|| nothing_at(head.uri.path()));
+        };
         match (&head.method, route) {
             (&Method::POST, Route::Function(name)) => self.post(asked, name, body).await,
             (&Method::POST, Route::Whole) => self.post_whole(asked, body).await,
@@ -209,7 +214,7 @@ impl<S: CallService> Edge<S> {
             (&Method::DELETE, Route::Function(name)) if name.as_result().is_some() => {
                 self.cancel(asked, name.request_type).await
             }
-            (&Method::GET | &Method::HEAD, Route::Live) => Ok(health::live()),
+            (&Method::GET | &Method::HEAD, Route::Live) => Ok(health::live(&self.parts.health)),
             (&Method::GET | &Method::HEAD, Route::Ready) => Ok(health::ready(&self.parts.health)),
             (&Method::OPTIONS, route) => Ok(allow(response::empty(StatusCode::NO_CONTENT), route)),
             (method, route) => {
@@ -237,6 +242,10 @@ fn nothing_at(path: &str) -> CallError {
 
 /// Keeps what HEAD answers: everything but the body.
 fn leave_head(response: &mut Response<Body>) {
+    // A resource answers HEAD itself.
+    if response.extensions().get::<routes::OfResource>().is_some() {
+        return;
+    }
     if let Some(length) = response.body().size_hint().exact() {
         let name: HeaderName = CONTENT_LENGTH;
         response.headers_mut().insert(name, length.into());

@@ -1,11 +1,12 @@
 //! Sockets: accepting, serving HTTP/1.1 and HTTP/2, draining.
 //!
-//! Nothing here knows what a request means, and nothing but `accept` knows that a connection is
-//! TCP.
+//! Nothing here knows what a request means, and nothing but `accept` and the TLS handshake knows
+//! that a connection is TCP.
 
 mod accept;
 mod activity;
 mod connection;
+mod plaintext;
 #[cfg(test)]
 mod tests;
 mod tls;

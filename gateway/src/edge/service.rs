@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sluice_protocol::{CallError, FunctionSpec};
 
 use crate::pipeline::Call;
+use crate::registry::routes::Lookup;
 use crate::reply::Reply;
 use crate::shard::Shard;
 
@@ -23,6 +24,11 @@ pub trait CallService: Send + Sync + 'static {
         version: Option<&str>,
     ) -> Option<Arc<FunctionSpec>>;
 
+    /// Whose route a request takes.
+    fn route(&self, _method: &str, _path: &str, _version: Option<&str>) -> Lookup {
+        Lookup::Nothing
+    }
+
     /// Whether calls may be limited, so that answers tell what is left.
     fn has_limits(&self) -> bool {
         false
@@ -30,6 +36,13 @@ pub trait CallService: Send + Sync + 'static {
 }
 
 impl CallService for Shard {
+    fn route(&self, method: &str, path: &str, version: Option<&str>) -> Lookup {
+        self.pipeline
+            .registry()
+            .snapshot()
+            .route(method, path, version)
+    }
+
     fn has_limits(&self) -> bool {
         self.pipeline.has_limits()
     }

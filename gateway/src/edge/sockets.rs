@@ -8,7 +8,8 @@ use http::{Request, Response, StatusCode};
 use sluice_protocol::CallError;
 use tokio_util::sync::CancellationToken;
 
-use super::phoenix::auth::Offer;
+use super::identity::Peer;
+use super::phoenix::auth::{Offer, SocketAuth as _};
 use super::phoenix::{self, Drain, Guard, Sockets};
 use crate::pipeline::Call;
 use crate::reply::Reply;
@@ -72,7 +73,9 @@ impl Door for PhoenixDoor {
 
     fn open(&self, mut request: Request<()>) -> BoxFuture<'_, Response<String>> {
         Box::pin(async move {
-            self.guard.prepare(&Offer::of(&request)).await;
+            let peer = request.extensions().get::<Peer>();
+            let address = peer.map(|p| self.guard.address(p.0, request.headers()));
+            self.guard.prepare(&Offer::of(&request), address).await;
             self.open_now(&mut request)
         })
     }

@@ -20,7 +20,7 @@ pub enum Revocation {
     User(String),
     /// One token, by its `jti`.
     Token(String),
-    /// One API key, by its id; for good.
+    /// One API key, by its id; until that is taken back.
     ApiKey(String),
 }
 
@@ -71,6 +71,16 @@ pub struct Revoked {
     pub at: u64,
 }
 
+/// A revocation as gateways tell it to each other, or that it was taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct News {
+    pub(super) what: Revocation,
+    /// Seconds since 1970.
+    pub(super) at: u64,
+    /// It is let in again.
+    pub(super) restored: bool,
+}
+
 /// A place in the order of eviction: when it was revoked, and what tells those of one second
 /// apart.
 type Place = (u64, u64);
@@ -84,6 +94,23 @@ struct List {
     api_keys: HashMap<String, u64>,
 }
 
+impl List {
+    /// Forgets what was revoked until `at`.
+    fn remove(&mut self, what: &Revocation, at: u64) -> bool {
+        if let Revocation::ApiKey(id) = what {
+            let held = self.api_keys.get(id).is_some_and(|since| *since <= at);
+            return held && self.api_keys.remove(id).is_some();
+        }
+        match self.places.get(what).copied() {
+            Some(place) if place.0 <= at => {
+                self.order.remove(&place);
+                self.places.remove(what).is_some()
+            }
+            _ => false,
+        }
+    }
+}
+
 /// The revocations that are remembered: bounded, the oldest forgotten first.
 #[derive(Debug)]
 pub(super) struct Revocations {
@@ -93,7 +120,7 @@ pub(super) struct Revocations {
     pub(super) ttl: Duration,
     pub(super) most: usize,
     /// Made here, and not yet told to the other gateways.
-    outbox: Mutex<VecDeque<Revoked>>,
+    outbox: Mutex<VecDeque<News>>,
     pub(super) to_tell: Notify,
 }
 
@@ -112,50 +139,73 @@ impl Revocations {
 
     /// Revokes at `now`, the time since 1970, here; the others are to be told.
     pub(super) fn make(&self, what: Revocation, now: Duration) -> Revoked {
-        let revoked = Revoked {
+        let news = News {
             what,
             at: now.as_secs(),
+            restored: false,
         };
-        self.add(&revoked, now);
-        self.put_back([revoked.clone()]);
+        self.tell(&news, now);
+        Revoked {
+            what: news.what,
+            at: news.at,
+        }
+    }
+
+    /// Takes a revocation back, here; the others are to be told. False: there was none here.
+    pub(super) fn take_back(&self, what: Revocation, now: Duration) -> bool {
+        let news = News {
+            what,
+            at: now.as_secs(),
+            restored: true,
+        };
+        self.tell(&news, now)
+    }
+
+    fn tell(&self, news: &News, now: Duration) -> bool {
+        let is_news = self.take(news, now);
+        self.put_back([news.clone()]);
         self.to_tell.notify_one();
-        revoked
+        is_news
     }
 
     /// Takes what others have not been told yet.
-    pub(super) fn take_to_tell(&self) -> VecDeque<Revoked> {
+    pub(super) fn take_to_tell(&self) -> VecDeque<News> {
         std::mem::take(&mut self.outbox.lock())
     }
 
     /// The same, and they stay.
-    pub(super) fn untold(&self) -> Vec<Revoked> {
+    pub(super) fn untold(&self) -> Vec<News> {
         self.outbox.lock().iter().cloned().collect()
     }
 
     /// Others are still to be told of these.
-    pub(super) fn put_back(&self, revoked: impl IntoIterator<Item = Revoked>) {
+    pub(super) fn put_back(&self, news: impl IntoIterator<Item = News>) {
         let mut outbox = self.outbox.lock();
-        outbox.extend(revoked);
+        outbox.extend(news);
         let over = outbox.len().saturating_sub(self.most);
         outbox.drain(..over);
     }
 
-    /// Takes over a revocation, made here or elsewhere. What is known already changes nothing.
-    pub(super) fn add(&self, revoked: &Revoked, now: Duration) {
+    /// Takes over what was done here or elsewhere; false: it was known already, or is outdated.
+    pub(super) fn take(&self, news: &News, now: Duration) -> bool {
         let mut list = self.list.write();
-        let is_news = match &revoked.what {
-            Revocation::ApiKey(id) => self.add_api_key(&mut list, id, revoked.at),
-            what => self.add_expiring(&mut list, what, revoked.at, now),
+        let is_news = match (&news.what, news.restored) {
+            (what, true) => list.remove(what, news.at),
+            (Revocation::ApiKey(id), false) => self.add_api_key(&mut list, id, news.at),
+            (what, false) => self.add_expiring(&mut list, what, news.at, now),
         };
         drop(list);
         if is_news {
             self.any.store(true, Ordering::Release);
             self.changes.send_modify(|generation| *generation += 1);
         }
+        is_news
     }
 
     fn add_api_key(&self, list: &mut List, id: &str, at: u64) -> bool {
-        if list.api_keys.contains_key(id) {
+        if let Some(since) = list.api_keys.get_mut(id) {
+            // Revoked again: what would take the former one back does not count for this one.
+            *since = at.max(*since);
             return false;
         }
         if list.api_keys.len() >= self.most {
@@ -276,10 +326,37 @@ mod tests {
             (Revocation::ApiKey("k".to_owned()), 1),
             (Revocation::ApiKey("k".to_owned()), 2),
         ] {
-            revocations.add(&Revoked { what, at }, now);
+            let restored = false;
+            revocations.take(&News { what, at, restored }, now);
         }
         assert_eq!(*changes.borrow(), 2);
         assert_eq!(revocations.all().len(), 2);
         assert!(revocations.take_to_tell().is_empty());
+    }
+
+    #[test]
+    fn what_is_taken_back_counts_no_more_unless_it_is_revoked_anew() {
+        let revocations = Revocations::new(Duration::from_secs(100), 3);
+        let key = || Revocation::ApiKey("k".to_owned());
+        let at = Duration::from_secs;
+        for what in [token("a"), key()] {
+            assert!(!revocations.take_back(what.clone(), at(9)), "nothing there");
+            revocations.make(what.clone(), at(10));
+            let outdated = News {
+                what: what.clone(),
+                at: 9,
+                restored: true,
+            };
+            assert!(!revocations.take(&outdated, at(10)));
+            assert_eq!(revocations.all().len(), 1);
+            assert!(revocations.take_back(what.clone(), at(10)));
+            assert!(revocations.all().is_empty());
+            revocations.make(what.clone(), at(11));
+            assert_eq!(revocations.all()[0].at, 11);
+            assert!(revocations.take_back(what, at(12)));
+        }
+        assert!(revocations.list.read().order.is_empty());
+        let told = revocations.take_to_tell();
+        assert!(told.iter().any(|news| news.restored), "{told:?}");
     }
 }

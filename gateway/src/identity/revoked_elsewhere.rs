@@ -1,40 +1,31 @@
 //! Revocations reach all gateways: told over the broker, kept in Redis for those who start later
 //! or have missed the message.
 
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use redis::Script;
 use serde::{Deserialize, Serialize};
 use sluice_protocol::{PROTOCOL_VERSION, Subjects};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::revoked::{Revocation, Revoked};
+use super::revoked::{News, Revocation};
+use super::revoked_store::RevokedStore;
 use super::{Identifier, since_1970};
 use crate::redis_link::{RedisLink, Unavailable};
 
-/// The kind of event that says that somebody is revoked.
-const KIND: &str = "revoke";
+/// The kinds of events that say that somebody is revoked, and is so no longer.
+const REVOKED: &str = "revoke";
+const RESTORED: &str = "restore";
 /// The longest value, each byte escaped, and the other fields.
 const MAX_BYTES: usize = 4096;
-/// How often Redis is asked for what was missed.
-const POLL: Duration = Duration::from_secs(3);
+/// How often Redis is asked for what was missed: one small question.
+const POLL: Duration = Duration::from_secs(1);
+/// How often all is read again, and Redis told what it does not know.
+const REREAD: Duration = Duration::from_secs(300);
 /// A clock that goes ahead by more is not believed.
 const MAX_AHEAD_SECS: u64 = 60;
-
-/// Adds ARGV[2], revoked at ARGV[1], and forgets what was revoked before ARGV[3] and the oldest
-/// beyond ARGV[4]; the whole lives ARGV[5] more milliseconds, 0: for good.
-static ADD: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "redis.call('ZADD', KEYS[1], 'GT', ARGV[1], ARGV[2])
-         redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. ARGV[3])
-         redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(ARGV[4]))
-         if tonumber(ARGV[5]) > 0 then redis.call('PEXPIRE', KEYS[1], ARGV[5]) end
-         return 1",
-    )
-});
 
 /// What a gateway says on `<prefix>.gateway.event`. Unknown fields and kinds are ignored.
 #[derive(Debug, Serialize, Deserialize)]
@@ -49,15 +40,35 @@ struct Event {
     at: u64,
 }
 
+/// The list in Redis, and when all of it was read.
+struct Shared {
+    store: RevokedStore,
+    read_at: Option<Instant>,
+}
+
+/// Resolves when Redis is there again.
+async fn connected(available: &mut Option<watch::Receiver<bool>>) {
+    if let Some(available) = available {
+        while available.changed().await.is_ok() {
+            if *available.borrow_and_update() {
+                return;
+            }
+        }
+    }
+    std::future::pending().await
+}
+
 impl Identifier {
     /// Follows revocations that are made on other gateways, and tells them of this one's, until
-    /// `stop`. Without Redis a gateway that starts later does not know of earlier ones.
+    /// `stop`. Without Redis a gateway that starts later does not know of earlier ones. `known`
+    /// is triggered when the list in Redis has been read, or there is no Redis.
     pub async fn follow_revocations(
         &self,
         client: async_nats::Client,
         redis: Option<RedisLink>,
         subjects: &Subjects,
         stop: CancellationToken,
+        known: &CancellationToken,
     ) {
         let mut events = match client.subscribe(subjects.event()).await {
             Ok(events) => events.boxed(),
@@ -66,6 +77,11 @@ impl Identifier {
                 futures_util::stream::pending().boxed()
             }
         };
+        let mut available = redis.as_ref().map(RedisLink::watch);
+        let mut shared = redis.map(|link| Shared {
+            store: RevokedStore::new(link),
+            read_at: None,
+        });
         let mut polls = interval(POLL);
         polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -73,18 +89,22 @@ impl Identifier {
                 () = stop.cancelled() => return,
                 () = self.revocations.to_tell.notified() => self.tell(&client, subjects).await,
                 _ = polls.tick() => {}
+                () = connected(&mut available) => {}
                 Some(event) = events.next() => {
                     self.hear(&event.payload);
                     continue;
                 }
             }
-            let Some(link) = &redis else {
-                self.revocations.take_to_tell();
-                continue;
-            };
-            if let Err(error) = self.exchange(link).await {
-                tracing::debug!(%error, "revocations cannot be exchanged over Redis now");
+            match &mut shared {
+                Some(shared) => {
+                    if let Err(error) = self.exchange(shared).await {
+                        tracing::debug!(%error, "revocations cannot be exchanged over Redis now");
+                        continue;
+                    }
+                }
+                None => drop(self.revocations.take_to_tell()),
             }
+            known.cancel();
         }
     }
 
@@ -95,32 +115,37 @@ impl Identifier {
         let Ok(event) = serde_json::from_slice::<Event>(body) else {
             return;
         };
-        if event.kind != KIND {
+        if ![REVOKED, RESTORED].contains(&event.kind.as_str()) {
             return;
         }
         match Revocation::new(&event.what, &event.value) {
-            Ok(what) => self.take_over(what, event.at),
+            Ok(what) => self.take_over(News {
+                what,
+                at: event.at,
+                restored: event.kind == RESTORED,
+            }),
             Err(error) => {
                 tracing::warn!(%error, "a revocation by another gateway is not understood")
             }
         }
     }
 
-    fn take_over(&self, what: Revocation, at: u64) {
+    fn take_over(&self, mut news: News) {
         let now = since_1970();
-        let at = at.min(now.as_secs() + MAX_AHEAD_SECS);
-        self.revocations.add(&Revoked { what, at }, now);
+        news.at = news.at.min(now.as_secs() + MAX_AHEAD_SECS);
+        self.revocations.take(&news, now);
     }
 
     /// What cannot be published now stands in Redis.
     async fn tell(&self, client: &async_nats::Client, subjects: &Subjects) {
-        for revoked in self.revocations.untold() {
+        for news in self.revocations.untold() {
+            let kind = if news.restored { RESTORED } else { REVOKED };
             let event = Event {
-                kind: KIND.to_owned(),
+                kind: kind.to_owned(),
                 protocol: PROTOCOL_VERSION,
-                what: revoked.what.kind().to_owned(),
-                value: revoked.what.value().to_owned(),
-                at: revoked.at,
+                what: news.what.kind().to_owned(),
+                value: news.what.value().to_owned(),
+                at: news.at,
             };
             let body = serde_json::to_vec(&event).unwrap_or_default();
             if let Err(error) = client.publish(subjects.event(), body.into()).await {
@@ -130,59 +155,68 @@ impl Identifier {
     }
 
     /// Writes what was made here, and reads what was made elsewhere.
-    async fn exchange(&self, link: &RedisLink) -> Result<(), Unavailable> {
+    async fn exchange(&self, shared: &mut Shared) -> Result<(), Unavailable> {
         let mut own = self.revocations.take_to_tell();
-        while let Some(revoked) = own.pop_front() {
-            if let Err(error) = self.write(link, &revoked).await {
-                own.push_front(revoked);
+        while let Some(news) = own.pop_front() {
+            if let Err(error) = self.write(&shared.store, &news).await {
+                own.push_front(news);
                 // Again with the next poll.
                 self.revocations.put_back(own);
                 return Err(error);
             }
         }
-        for key in [expiring(link), for_good(link)] {
-            let mut command = redis::cmd("ZREVRANGE");
-            let last = self.revocations.most.saturating_sub(1);
-            command.arg(key).arg(0).arg(last).arg("WITHSCORES");
-            let kept: Vec<(String, u64)> = link.query(&command).await?;
-            for (member, at) in kept {
-                let (kind, value) = member.split_once(':').unwrap_or_default();
-                if let Ok(what) = Revocation::new(kind, value) {
-                    self.take_over(what, at);
-                }
+        if shared.read_at.is_none_or(|at| at.elapsed() >= REREAD) {
+            return self.reread(shared).await;
+        }
+        loop {
+            let page = shared.store.read().await?;
+            if page.lost {
+                tracing::warn!("Redis has lost revocations; it is told again of those known here");
+                return self.reread(shared).await;
             }
+            page.news.into_iter().for_each(|news| self.take_over(news));
+            if !page.more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads all there is. What is known here and not there is written, with the next poll: a
+    /// Redis that has lost its memory gets it back.
+    async fn reread(&self, shared: &mut Shared) -> Result<(), Unavailable> {
+        let missing = self.revocations.all();
+        let mut missing: std::collections::HashMap<_, _> =
+            missing.into_iter().map(|r| (r.what, r.at)).collect();
+        shared.read_at = None;
+        shared.store.rewind();
+        loop {
+            let page = shared.store.read().await?;
+            for news in page.news {
+                missing.remove(&news.what);
+                self.take_over(news);
+            }
+            if !page.more {
+                break;
+            }
+        }
+        shared.read_at = Some(Instant::now());
+        let missing = missing.into_iter().map(|(what, at)| News {
+            what,
+            at,
+            restored: false,
+        });
+        self.revocations.put_back(missing);
+        Ok(())
+    }
+
+    async fn write(&self, store: &RevokedStore, news: &News) -> Result<(), Unavailable> {
+        let oldest = since_1970().saturating_sub(self.revocations.ttl).as_secs();
+        if !store.write(news, oldest, self.revocations.most).await? {
+            tracing::error!(
+                what = ?news.what,
+                "too many API keys are revoked to keep this one in Redis: take it out of the configuration"
+            );
         }
         Ok(())
     }
-
-    async fn write(&self, link: &RedisLink, revoked: &Revoked) -> Result<(), Unavailable> {
-        let ttl = self.revocations.ttl;
-        let (key, oldest, ttl_ms) = match revoked.what {
-            Revocation::ApiKey(_) => (for_good(link), 0, 0),
-            _ => {
-                let oldest = since_1970().saturating_sub(ttl).as_secs();
-                (expiring(link), oldest, ttl.as_millis())
-            }
-        };
-        let member = format!("{}:{}", revoked.what.kind(), revoked.what.value());
-        let arguments = [
-            revoked.at.to_string(),
-            member,
-            oldest.to_string(),
-            self.revocations.most.to_string(),
-            ttl_ms.to_string(),
-        ];
-        let arguments = arguments.map(String::into_bytes);
-        let added: i64 = link.invoke(&ADD, &[&key], &arguments).await?;
-        debug_assert_eq!(added, 1);
-        Ok(())
-    }
-}
-
-fn expiring(link: &RedisLink) -> String {
-    format!("{}:revoked", link.prefix())
-}
-
-fn for_good(link: &RedisLink) -> String {
-    format!("{}:revoked:api_keys", link.prefix())
 }

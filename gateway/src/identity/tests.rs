@@ -3,6 +3,7 @@
 mod hostile;
 mod rotation;
 mod sessions;
+mod shared_list;
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};

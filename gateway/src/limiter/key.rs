@@ -165,10 +165,12 @@ fn network(address: Ipv6Addr) -> [u8; 8] {
 }
 
 impl Key {
-    /// Who the caller is to this limit.
-    pub(super) fn of(&self, asking: &Asking<'_>) -> Digest {
+    /// Who the caller is to this limit. `None`: nobody that could be told apart, since neither a
+    /// value nor an address is known. Edges know the address of all their clients.
+    pub(super) fn of(&self, asking: &Asking<'_>) -> Option<Digest> {
         let mut hasher = Hasher(Sha256::new());
         let address = asking.caller.address.map(|a| a.to_canonical());
+        let mut known = address.is_some();
         for part in &self.0 {
             let own = |text: Option<&str>| text.filter(|t| !t.is_empty()).map(str::to_owned);
             let value = match part {
@@ -180,12 +182,13 @@ impl Key {
                 Part::Arg(name) => arg(asking.args, name),
                 Part::Claim(path) => asking.caller.claims.as_deref().and_then(|c| claim(c, path)),
             };
+            known |= value.is_some();
             let found = value
                 .as_deref()
                 .map_or(Found::Absent(address), Found::Value);
             hasher.add(part, found);
         }
-        hasher.finish()
+        known.then(|| hasher.finish())
     }
 
     /// The same for values that an operator names, one for each part. An address, where
@@ -250,13 +253,14 @@ mod tests {
     use super::*;
 
     fn digest(key: &str, identity: &Identity, caller: &Caller, args: &str) -> Digest {
-        key.parse::<Key>().unwrap().of(&Asking {
+        let digest = key.parse::<Key>().unwrap().of(&Asking {
             service: "s",
             function: "f",
             identity,
             caller,
             args: &Payload::json(args.to_owned()),
-        })
+        });
+        digest.unwrap()
     }
 
     fn from(address: &str) -> Caller {
@@ -321,6 +325,22 @@ mod tests {
             let of_args = digest("arg:n", &nobody, &a, args);
             assert_eq!(of_args, digest("arg:n", &nobody, &a, "{}"), "{args}");
         }
+    }
+
+    #[test]
+    fn without_value_and_address_there_is_nobody_to_count() {
+        let (nobody, nowhere) = (Identity::anonymous(), Caller::default());
+        let args = Payload::json(r#"{"n":1}"#);
+        let asking = Asking {
+            service: "s",
+            function: "f",
+            identity: &nobody,
+            caller: &nowhere,
+            args: &args,
+        };
+        let known = |key: &str| key.parse::<Key>().unwrap().of(&asking).is_some();
+        assert!(!known("user_id") && !known("ip_address") && !known("user_id+arg:m"));
+        assert!(known("all") && known("arg:n") && known("user_id+arg:n"));
     }
 
     #[test]

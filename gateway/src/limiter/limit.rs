@@ -6,12 +6,13 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::key::Key;
+use crate::pipeline::Caller;
 
 const MAX_NAME_BYTES: usize = 64;
 /// So that sums of counts fit everywhere.
 const MOST: u64 = 1_000_000_000;
 const MOST_WINDOW_MS: u64 = 31 * 24 * 3_600_000;
-const FIELDS: [&str; 8] = [
+const FIELDS: [&str; 9] = [
     "name",
     "service",
     "function",
@@ -20,6 +21,7 @@ const FIELDS: [&str; 8] = [
     "window_ms",
     "cost",
     "shadow",
+    "named_only",
 ];
 
 /// How many calls a caller may make within a window.
@@ -41,6 +43,8 @@ pub struct Limit {
     pub cost: u32,
     /// Counts and reports, and admits all the same.
     pub shadow: bool,
+    /// Applies to callers with an API key that names it, and to nobody else.
+    pub named_only: bool,
 }
 
 /// Why a limit cannot be one.
@@ -140,6 +144,7 @@ impl Limit {
         let window_ms = fields.number("window_ms", 1, MOST_WINDOW_MS, None);
         let cost = fields.count("cost", 1, Some(1));
         let shadow = fields.flag("shadow");
+        let named_only = fields.flag("named_only");
         if cost > max_requests && max_requests > 0 {
             let message = format!("{cost} is more than max_requests: no call could pass");
             fields.fault("cost", message);
@@ -154,6 +159,7 @@ impl Limit {
                 window_ms,
                 cost,
                 shadow,
+                named_only,
             }),
             _ => Err(fields.faults),
         }
@@ -174,7 +180,17 @@ impl Limit {
         object.insert("window_ms".to_owned(), self.window_ms.into());
         object.insert("cost".to_owned(), self.cost.into());
         object.insert("shadow".to_owned(), self.shadow.into());
+        object.insert("named_only".to_owned(), self.named_only.into());
         object.into()
+    }
+
+    /// Whether calls of `caller` count.
+    pub(super) fn concerns(&self, caller: &Caller) -> bool {
+        !self.named_only
+            || caller
+                .limits
+                .as_ref()
+                .is_some_and(|names| names.iter().any(|name| **name == *self.name))
     }
 
     /// `global`, `service` or `function`.
@@ -234,6 +250,7 @@ mod tests {
         let full = json!({
             "name": "a", "service": "s", "function": "f", "key": "arg:tenant",
             "max_requests": 5, "window_ms": 1000, "cost": 2, "shadow": true,
+            "named_only": true,
         });
         let limit = Limit::from_json(&full).unwrap();
         assert_eq!(limit.to_json(), full);
@@ -244,6 +261,27 @@ mod tests {
             (limit.cost, limit.shadow, limit.scope()),
             (1, false, "global")
         );
+    }
+
+    #[test]
+    fn a_limit_of_named_keys_concerns_those_that_name_it() {
+        let json = json!({
+            "name": "gold", "key": "api_key", "max_requests": 1, "window_ms": 1,
+            "named_only": true,
+        });
+        let limit = Limit::from_json(&json).unwrap();
+        let caller = |names: &[&str]| Caller {
+            limits: Some(names.iter().map(|name| (*name).to_owned()).collect()),
+            ..Caller::default()
+        };
+        assert!(limit.concerns(&caller(&["silver", "gold"])));
+        assert!(!limit.concerns(&caller(&["silver"])));
+        assert!(!limit.concerns(&Caller::default()));
+        let for_all = Limit {
+            named_only: false,
+            ..limit
+        };
+        assert!(for_all.concerns(&Caller::default()));
     }
 
     #[test]

@@ -204,6 +204,7 @@ mod tests {
             window_ms: 1000,
             cost: 1,
             shadow: false,
+            named_only: false,
         }
     }
 

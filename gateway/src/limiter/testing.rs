@@ -17,6 +17,7 @@ pub(crate) fn limit(name: &str, key: &str, max_requests: u32, window_ms: u64) ->
         window_ms,
         cost: 1,
         shadow: false,
+        named_only: false,
     }
 }
 

@@ -60,6 +60,12 @@ impl Hooks {
         }))
     }
 
+    /// Resolves when no after hook runs in the background.
+    pub(super) async fn settled(&self) {
+        // All permits: nobody holds one.
+        let _ = self.0.background.acquire_many(BACKGROUND as u32).await;
+    }
+
     /// Asks `whom`, until `deadline` at the latest. The answer is JSON.
     async fn ask(
         &self,
@@ -99,6 +105,7 @@ impl Hooks {
             timeout_ms: None,
             idempotent_only: false,
             idempotency_key: None,
+            http: None,
             caller: Caller::default(),
         };
         let inner = &self.0;

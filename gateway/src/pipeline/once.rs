@@ -107,6 +107,12 @@ impl Once {
         Self { store, ..self }
     }
 
+    /// Resolves when no answer is on its way to the store.
+    pub(super) async fn settled(&self) {
+        // All permits: nobody holds one.
+        let _ = self.settling.acquire_many(MAX_SETTLING as u32).await;
+    }
+
     /// Sends the call, unless the request ran before.
     pub(super) async fn run<F>(
         &self,

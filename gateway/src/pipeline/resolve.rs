@@ -108,6 +108,16 @@ fn callable(resolved: &Resolved) -> Result<(), CallError> {
             format!("{} is disabled", spec.label()),
         ));
     }
+    // Whoever calls a resource has a request for it.
+    if spec.is_resource() != resolved.call.http.is_some() {
+        let text = if spec.is_resource() {
+            let routes = spec.routes.join(", ");
+            format!("{} is an HTTP resource: request {routes}", spec.label())
+        } else {
+            format!("{} is no HTTP resource any more", spec.label())
+        };
+        return Err(CallError::new(ErrorCode::MethodNotAllowed, text));
+    }
     if resolved.call.idempotent_only && !spec.idempotent {
         return Err(CallError::new(
             ErrorCode::MethodNotAllowed,

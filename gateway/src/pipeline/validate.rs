@@ -10,6 +10,7 @@ use sluice_protocol::{CallError, ErrorCode, Identity, RequestId};
 
 use tokio::time::Instant;
 
+use super::HttpRequest;
 use super::limit::Limited;
 use super::resolve::Resolved;
 use crate::diagnostics::trace::Traced;
@@ -82,7 +83,8 @@ fn for_workers(call: &Resolved, args: Payload) -> Result<Payload, CallError> {
     let variant = call.variant();
     let everybody =
         || variant.fixed_subject.is_none() && variant.instances.iter().all(|i| i.message_pack);
-    if args.encoding == Encoding::Json || everybody() {
+    // Beside an HTTP request args are always JSON.
+    if args.encoding == Encoding::Json || call.call.http.is_none() && everybody() {
         return Ok(args);
     }
     args.transcode(Encoding::Json).map_err(|e| {
@@ -128,6 +130,18 @@ impl Ready {
     #[must_use]
     pub fn encoding(&self) -> Encoding {
         self.args.encoding
+    }
+
+    /// The request itself, of a call to a resource.
+    #[must_use]
+    pub fn http(&self) -> Option<&HttpRequest> {
+        self.call.call.http.as_deref()
+    }
+
+    /// Whether running it twice does no harm: by its function, or by its method.
+    #[must_use]
+    pub fn is_idempotent(&self) -> bool {
+        self.spec().idempotent || self.http().is_some_and(HttpRequest::is_idempotent)
     }
 
     /// The client's id of the request.

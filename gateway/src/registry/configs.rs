@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::limits::{Limits, NAME_BYTES};
 use super::refused::reason;
+use super::routes::conflict;
 
 /// How a config's text becomes functions.
 pub(super) type ParseConfig = fn(&ServiceName, &str) -> Result<ServiceConfig, Vec<Reason>>;
@@ -88,13 +89,15 @@ impl Configs {
     }
 
     /// Puts a config in force, or says everything that is wrong with it. `fixed` tells which
-    /// functions of the service the gateway's own config file defines.
+    /// functions of the service the gateway's own config file defines, `fixed_specs` are all that it
+    /// defines.
     pub(super) fn take(
         &mut self,
         service: &ServiceName,
         hash: &str,
         config: &ConfigText,
         fixed: impl Fn(&FunctionId) -> bool,
+        fixed_specs: &[Arc<FunctionSpec>],
         limits: &Limits,
         now: Instant,
     ) -> Result<(), Vec<Reason>> {
@@ -105,6 +108,7 @@ impl Configs {
         }
         let functions = (self.parse)(service, &config.text)?.functions;
         let mut reasons = faults(service, &functions, fixed, limits);
+        reasons.extend(self.taken_routes(service, &functions, fixed_specs));
         if config
             .config_version
             .as_ref()
@@ -142,6 +146,45 @@ impl Configs {
         let all = self.by_service.entry(service.clone()).or_default();
         all.insert(hash.to_owned(), config);
         Ok(())
+    }
+
+    /// Routes that another service has already: whoever comes first keeps it, until it is gone.
+    /// Within a service a route may move from one function to another.
+    fn taken_routes(
+        &self,
+        service: &ServiceName,
+        functions: &[FunctionSpec],
+        fixed: &[Arc<FunctionSpec>],
+    ) -> Vec<Reason> {
+        if functions.iter().all(|spec| spec.routes.is_empty()) {
+            return Vec::new();
+        }
+        let others = self.by_service.iter().filter(|(name, _)| *name != service);
+        let others = others.flat_map(|(_, configs)| configs.values().flat_map(|c| &c.functions));
+        let own_file = fixed.iter().filter(|spec| spec.service != *service);
+        let taken: Vec<&FunctionSpec> = others
+            .chain(own_file)
+            .map(|spec| &**spec)
+            .filter(|spec| !spec.routes.is_empty())
+            .collect();
+        let mut reasons = Vec::new();
+        for spec in functions {
+            for other in &taken {
+                if let Some((index, theirs)) = conflict(spec, other) {
+                    reasons.push(Reason {
+                        function: spec.label(),
+                        field: format!("routes/{index}"),
+                        message: format!(
+                            "{:?} matches the same requests as {theirs:?} of {}",
+                            spec.routes[index],
+                            other.label()
+                        ),
+                    });
+                    break;
+                }
+            }
+        }
+        reasons
     }
 
     /// Forgets configs that nobody has run for `ttl`; returns the services that had one.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
+use super::routes::Routes;
 use crate::dispatch::breaker::Breaker;
 use crate::dispatch::bulkhead::Bulkhead;
 use sluice_protocol::registry::feature;
@@ -15,6 +16,8 @@ use sluice_protocol::{ApiVersion, Encoding, FunctionName, FunctionSpec, Instance
 pub struct Snapshot {
     /// By service, then by function.
     pub services: HashMap<ServiceName, HashMap<FunctionName, FunctionVersions>>,
+    /// The HTTP routes that they declare.
+    pub routes: Routes,
 }
 
 /// All versions of one function, oldest first; one without version stands before all others.

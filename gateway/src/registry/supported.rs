@@ -4,10 +4,13 @@
 //! for more than this gateway does is refused, with every such field named.
 
 use sluice_protocol::ServiceName;
-use sluice_protocol::function::{FunctionSpec, ServiceConfig};
+use sluice_protocol::function::{FunctionSpec, Route, Segment, ServiceConfig};
 use sluice_protocol::registry::Reason;
 
-/// Reads a config and refuses what is not served yet.
+/// First parts of paths that the gateway itself answers.
+const OWN: [&str; 2] = ["api", "health"];
+
+/// Reads a config and refuses what is not served.
 ///
 /// # Errors
 /// Every mistake of every function.
@@ -21,18 +24,23 @@ pub(super) fn parse(service: &ServiceName, text: &str) -> Result<ServiceConfig, 
     }
 }
 
-/// The fields of a function that this gateway would pass over.
+/// What of a function this gateway would pass over: routes at paths that are its own.
 pub(super) fn not_served(spec: &FunctionSpec) -> Vec<Reason> {
-    let fields = [("routes", !spec.routes.is_empty())];
-    let reason = |(field, _): (&str, bool)| Reason {
-        function: spec.label(),
-        field: field.to_owned(),
-        message: "this version of the gateway does not serve it yet".to_owned(),
+    let own = |text: &str| {
+        let route = Route::parse(text).ok()?;
+        match route.segments().next() {
+            Some(Segment::Text(first)) => OWN.into_iter().find(|own| *own == first),
+            _ => None,
+        }
     };
-    fields
-        .into_iter()
-        .filter(|(_, set)| *set)
-        .map(reason)
+    let routes = spec.routes.iter().enumerate();
+    let taken = routes.filter_map(|(index, text)| Some((index, text, own(text)?)));
+    taken
+        .map(|(index, text, own)| Reason {
+            function: spec.label(),
+            field: format!("routes/{index}"),
+            message: format!("{text:?} is below /{own}, which is the gateway's own"),
+        })
         .collect()
 }
 
@@ -44,15 +52,12 @@ mod tests {
     fn what_would_silently_not_hold_is_refused_by_name() {
         let service = ServiceName::new("s").unwrap();
         let text = r#"{"functions": [
-            {"request_type": "ok"},
+            {"request_type": "ok", "routes": ["POST /apis", "POST /x/api"]},
             {"request_type": "g", "before_execute": "auth.check", "max_in_flight": 3},
-            {"request_type": "f", "routes": ["POST /f"]}
+            {"request_type": "f", "routes": ["POST /f", "POST /api/s/f", "DELETE /health"]}
         ]}"#;
-        let fields: Vec<String> = parse(&service, text)
-            .unwrap_err()
-            .into_iter()
-            .map(|r| r.field)
-            .collect();
-        assert_eq!(fields, ["routes"]);
+        let reasons = parse(&service, text).unwrap_err();
+        let fields: Vec<&str> = reasons.iter().map(|r| r.field.as_str()).collect();
+        assert_eq!(fields, ["routes/1", "routes/2"]);
     }
 }

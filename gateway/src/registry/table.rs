@@ -22,6 +22,7 @@ use super::instances::Instances;
 use super::limits::Limits;
 use super::pulls::{ConfigKey, Pulls};
 use super::refused::{Refused, RefusedFilter, RefusedList, Source};
+use super::routes::Routes;
 use super::snapshot::Snapshot;
 use super::status::{self, Status};
 use crate::config::RegistryOptions;
@@ -288,6 +289,7 @@ impl Table {
         }
         self.touched = true;
         Some(Snapshot {
+            routes: Routes::of(&self.built),
             services: self.built.clone(),
         })
     }

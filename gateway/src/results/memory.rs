@@ -226,6 +226,7 @@ mod tests {
             request_id: RequestId::new("r").unwrap(),
             owner: Some("u".to_owned()),
             answer: None,
+            within: None,
         }
     }
 

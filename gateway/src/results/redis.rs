@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use redis::Script;
-use sluice_protocol::RequestId;
+use sluice_protocol::response::Answer;
+use sluice_protocol::{CallError, ErrorCode, Executed, RequestId};
 use tokio::sync::Semaphore;
 
 use super::codec;
@@ -16,24 +17,46 @@ use crate::redis_link::{RedisLink, Unavailable};
 
 /// Writes a record. The first answer stays: nothing is answered then, else the gateways that wait
 /// for the end.
-/// ARGV: request id, owner, gateway, answer ("": pending), milliseconds to live.
+/// ARGV: request id, owner, gateway, answer ("": pending), milliseconds to live, milliseconds
+/// after which a pending call has lost its gateway.
 static PUT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "if redis.call('HEXISTS', KEYS[1], 'answer') == 1 then return false end
          redis.call('HSET', KEYS[1], 'request', ARGV[1], 'owner', ARGV[2], 'gateway', ARGV[3])
          redis.call('PEXPIRE', KEYS[1], ARGV[5])
-         if ARGV[4] == '' then return '' end
+         if ARGV[4] == '' then
+           local now = redis.call('TIME')
+           local due = now[1] * 1000 + math.floor(now[2] / 1000) + ARGV[6]
+           redis.call('HSET', KEYS[1], 'due', string.format('%.0f', due))
+           return ''
+         end
          redis.call('HSET', KEYS[1], 'answer', ARGV[4])
          return redis.call('HGET', KEYS[1], 'waiting') or ''",
     )
 });
 
-/// Notes that gateway ARGV[1] waits for the end. Answers 0: it does now; 1: there is an answer;
-/// 2: there is no record.
+/// Reads a record: request id, owner, gateway, answer, and whether it has lost its gateway. By
+/// Redis' clock, so that those of gateways do not matter.
+static READ: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local found = redis.call('HMGET', KEYS[1], 'request', 'owner', 'gateway', 'answer', 'due')
+         local lost = 0
+         if not found[4] and found[5] then
+           local now = redis.call('TIME')
+           if now[1] * 1000 + now[2] / 1000 > tonumber(found[5]) then lost = 1 end
+         end
+         return { found[1], found[2], found[3], found[4], lost }",
+    )
+});
+
+/// Notes that gateway ARGV[1] waits for the end. Answers 0: it does now; 1: there is an answer, or
+/// will be none; 2: there is no record.
 static WAIT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "if redis.call('EXISTS', KEYS[1]) == 0 then return 2 end
          if redis.call('HEXISTS', KEYS[1], 'answer') == 1 then return 1 end
+         local due, now = redis.call('HGET', KEYS[1], 'due'), redis.call('TIME')
+         if due and now[1] * 1000 + now[2] / 1000 > tonumber(due) then return 1 end
          local waiting = redis.call('HGET', KEYS[1], 'waiting') or ''
          if not string.find('\\n' .. waiting, '\\n' .. ARGV[1] .. '\\n', 1, true) then
            redis.call('HSET', KEYS[1], 'waiting', waiting .. ARGV[1] .. '\\n')
@@ -46,6 +69,9 @@ static WAIT: LazyLock<Script> = LazyLock::new(|| {
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
 /// How long an answer tries to get into a Redis that is away.
 const WRITE_WITHIN: Duration = Duration::from_secs(30);
+/// So long after its time is up a call has no answer any more: one that ended in time is written
+/// by then.
+const LATE: Duration = WRITE_WITHIN.saturating_add(Duration::from_secs(5));
 /// Answers that may try at once; each holds its bytes.
 const MAX_WRITING: usize = 256;
 /// Letters to a gateway that has gone must not stay for ever.
@@ -58,20 +84,20 @@ pub struct RedisResults {
     link: RedisLink,
     hub: Arc<Hub>,
     ttl: Duration,
-    pending_ttl: Duration,
+    longest_call: Duration,
     writing: Semaphore,
 }
 
 impl RedisResults {
-    /// A store whose answers are kept for `ttl`. `longest_call` is how long a call may run: what
-    /// is pending for longer has lost its gateway.
+    /// A store whose answers are kept for `ttl`. `longest_call` is how long a call may run that
+    /// does not say it itself: what is pending for longer has lost its gateway.
     #[must_use]
     pub fn new(link: RedisLink, hub: Arc<Hub>, ttl: Duration, longest_call: Duration) -> Self {
         Self {
             link,
             hub,
             ttl,
-            pending_ttl: longest_call + WRITE_WITHIN + Duration::from_secs(10),
+            longest_call,
             writing: Semaphore::new(MAX_WRITING),
         }
     }
@@ -83,9 +109,11 @@ impl RedisResults {
     /// False: there is an answer already.
     async fn write(&self, id: &str, record: &Record) -> Result<bool, Unavailable> {
         let answer = record.answer.as_ref().and_then(codec::encode);
+        let lost_after = record.within.unwrap_or(self.longest_call) + LATE;
         let ttl = match answer {
             Some(_) => self.ttl,
-            None => self.pending_ttl,
+            // That it is lost can be read for as long as an answer could.
+            None => lost_after + self.ttl,
         };
         // A letter before the name tells the anonymous from a user without a name.
         let owner = match &record.owner {
@@ -98,6 +126,7 @@ impl RedisResults {
             self.hub.gateway().as_bytes().to_vec(),
             answer.unwrap_or_default(),
             ttl.as_millis().to_string().into_bytes(),
+            lost_after.as_millis().to_string().into_bytes(),
         ];
         let key = self.key(id);
         let waiting: Option<String> = self.link.invoke(&PUT, &[&key], &args).await?;
@@ -148,28 +177,29 @@ impl RedisResults {
     }
 
     async fn read(&self, id: &str) -> Result<Option<Found>, StoreError> {
-        let mut command = redis::cmd("HMGET");
-        command.arg(self.key(id));
-        command.arg(&["request", "owner", "gateway", "answer"]);
         type Fields = (
             Option<String>,
             Option<String>,
             Option<String>,
             Option<Vec<u8>>,
+            bool,
         );
-        let (request, owner, gateway, answer): Fields = self.link.query(&command).await?;
+        let (request, owner, gateway, answer, lost): Fields =
+            self.link.invoke(&READ, &[&self.key(id)], &[]).await?;
         let Some(request) = request else {
             return Ok(None);
         };
         let unreadable = || StoreError::Unavailable("a record cannot be read".to_owned());
         let answer = match answer {
             Some(bytes) => Some(codec::decode(&Bytes::from(bytes)).ok_or_else(unreadable)?),
+            None if lost => Some(lost_answer()),
             None => None,
         };
         let record = Record {
             request_id: RequestId::new(&request).map_err(|_| unreadable())?,
             owner: owner.and_then(|o| o.strip_prefix('u').map(str::to_owned)),
             answer,
+            within: None,
         };
         Ok(Some(Found {
             record,
@@ -199,6 +229,14 @@ impl RedisResults {
             }
         }
     }
+}
+
+/// What became of a call whose gateway was killed.
+fn lost_answer() -> Answer {
+    let text = "the call has no answer and its time is up: the gateway that ran it was lost; \
+                whether the call ran is unknown";
+    let error = CallError::new(ErrorCode::WorkerLost, text);
+    error.with_executed(Executed::Unknown, false).into()
 }
 
 /// Half a minute of failures is enough.

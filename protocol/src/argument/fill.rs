@@ -25,6 +25,7 @@ pub(super) fn fill(types: &ArgTypes, top: &Top, args: Payload) -> Payload {
     match args.encoding {
         Encoding::Json => Payload::json(into_json(&args.bytes, top.entries, &absent)),
         Encoding::MessagePack => Payload::message_pack(into_message_pack(&args.bytes, &absent)),
+        Encoding::Http => args,
     }
 }
 

@@ -40,6 +40,7 @@ pub fn top_level<'a>(args: &'a Payload, name: &str) -> Option<ArgValue<'a>> {
     match args.encoding {
         Encoding::Json => json(&args.bytes, name),
         Encoding::MessagePack => message_pack(&args.bytes, name),
+        Encoding::Http => None,
     }
 }
 

@@ -97,6 +97,8 @@ pub(super) fn object(types: Option<&ArgTypes>, args: &Payload) -> Result<Top, Ve
     let outcome = match args.encoding {
         Encoding::Json => json(root, &args.bytes),
         Encoding::MessagePack => message_pack(root, &args.bytes),
+        // Args are never an HTTP message: refused like any text that is no JSON.
+        Encoding::Http => json(root, &[]),
     };
     walk.end(outcome)
 }

@@ -134,8 +134,8 @@ fn name_and_version(value: &Value) -> Option<(&str, Option<&str>)> {
 #[derive(Default)]
 struct Together<'v> {
     names: HashMap<(&'v str, Option<&'v str>), usize>,
-    // Which function has the route of that shape.
-    routes: HashMap<String, String>,
+    // By the path's shape: the methods that functions have there, and which.
+    routes: HashMap<String, Vec<(String, String)>>,
 }
 
 impl<'v> Together<'v> {
@@ -163,15 +163,21 @@ impl<'v> Together<'v> {
             };
             let name = spec.request_type.as_str();
             // Versions of one function may share a route: the request says which one it wants.
-            let owner = self
-                .routes
-                .entry(route.shape())
-                .or_insert_with(|| name.to_owned());
-            if owner != name {
+            let there = self.routes.entry(route.path_shape()).or_default();
+            let same =
+                |method: &str| method == route.method || route.takes_any_method() || method == "*";
+            let other = there
+                .iter()
+                .find(|(method, owner)| same(method) && owner != name);
+            if let Some((_, owner)) = other {
                 faults.push(FieldFault {
                     field: format!("routes/{index}"),
                     message: format!("{text:?} matches the same requests as a route of {owner}"),
                 });
+            }
+            let own = (route.method.to_owned(), name.to_owned());
+            if !there.contains(&own) {
+                there.push(own);
             }
         }
         faults

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Callback, ChooseNodeMode, FunctionSpec, ResponseType, Route, Timeout};
+use super::{Callback, ChooseNodeMode, FunctionSpec, Kind, ResponseType, Route, Timeout};
 use crate::argument::ArgTypes;
 use crate::id::{FunctionName, ServiceName};
 use crate::suggest::did_you_mean;
@@ -16,6 +16,15 @@ const MAX_SHOWN_CHARS: usize = 60;
 
 /// Whether a function can have this route.
 pub(super) fn fits(route: Route<'_>, spec: &FunctionSpec) -> Result<(), String> {
+    match (spec.is_resource(), route.takes_any_method()) {
+        (true, false) => {
+            return Err("a resource takes every method: name the path alone".to_owned());
+        }
+        (false, true) => {
+            return Err("must name a method, such as \"GET /users/{id}\"".to_owned());
+        }
+        _ => {}
+    }
     if matches!(route.method, "GET" | "HEAD") && !spec.idempotent {
         return Err("a GET route needs \"idempotent\": true".to_owned());
     }
@@ -89,6 +98,14 @@ pub(super) fn response_type(value: &Value) -> Result<ResponseType, String> {
         Some("stream") => Ok(ResponseType::Stream),
         Some("none") => Ok(ResponseType::None),
         _ => Err("must be \"sync\", \"async\", \"stream\" or \"none\"".to_owned()),
+    }
+}
+
+pub(super) fn kind(value: &Value) -> Result<Kind, String> {
+    match value.as_str() {
+        Some("function") => Ok(Kind::Function),
+        Some("resource") => Ok(Kind::Resource),
+        _ => Err("must be \"function\" or \"resource\"".to_owned()),
     }
 }
 

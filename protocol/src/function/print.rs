@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{ArgOrders, Callback, ChooseNodeMode, FunctionSpec, ResponseType, Timeout};
+use super::{ArgOrders, Callback, ChooseNodeMode, FunctionSpec, Kind, ResponseType, Timeout};
 use crate::argument::ArgTypes;
 use crate::permission::Permission;
 use crate::retry::Retry;
@@ -13,6 +13,7 @@ pub(super) fn function(spec: &FunctionSpec) -> Value {
     let mut out = Out(Map::new());
     out.put("request_type", json!(spec.request_type));
     out.optional("version", spec.version.as_ref().map(|v| json!(v)));
+    out.changed("kind", &spec.kind, &default.kind, |k| json!(kind(*k)));
     out.changed(
         "response_type",
         &spec.response_type,
@@ -86,6 +87,13 @@ impl Out {
         print: impl Fn(&T) -> Value,
     ) {
         self.optional(name, (value != default).then(|| print(value)));
+    }
+}
+
+fn kind(of: Kind) -> &'static str {
+    match of {
+        Kind::Function => "function",
+        Kind::Resource => "resource",
     }
 }
 

@@ -3,10 +3,10 @@
 use serde_json::{Map, Value};
 
 use super::fields::{
-    MAX_TIMEOUT_MS, callback, choose_node_mode, cut, description, fits, order, response_type,
+    MAX_TIMEOUT_MS, callback, choose_node_mode, cut, description, fits, kind, order, response_type,
     result_schema, shown, timeout, version, whole,
 };
-use super::{ArgOrders, FieldFault, FunctionSpec, Route};
+use super::{ArgOrders, FieldFault, FunctionSpec, ResponseType, Route};
 use crate::argument::{ArgTypes, Budget};
 use crate::id::{FunctionName, ServiceName};
 use crate::permission::Permission;
@@ -14,9 +14,10 @@ use crate::retry::Retry;
 use crate::suggest::did_you_mean;
 
 /// All fields, in the order in which mistakes are told.
-const FIELDS: [&str; 25] = [
+const FIELDS: [&str; 26] = [
     "request_type",
     "service",
+    "kind",
     "choose_node_mode",
     "timeout",
     "arg_types",
@@ -128,6 +129,7 @@ impl<'v> Fields<'v> {
         let placeholder = || FunctionName::new("request_type").ok();
         // The rest is read also if the name is wrong: all mistakes at once.
         let mut spec = FunctionSpec::new(service.clone(), request_type.or_else(placeholder)?);
+        spec.kind = self.read("kind", kind).unwrap_or_default();
         spec.choose_node_mode = self
             .read("choose_node_mode", choose_node_mode)
             .unwrap_or_default();
@@ -153,6 +155,7 @@ impl<'v> Fields<'v> {
         spec.internal = self.flag("internal");
         spec.result_schema = self.nullable("result_schema", result_schema);
         spec.routes = self.routes(&spec);
+        self.resource(&spec);
         spec.max_in_flight = self.count("max_in_flight", 1);
         spec.max_queue = self.count("max_queue", 0);
         spec.attempt_timeout_ms = self.whole("attempt_timeout", 1, MAX_TIMEOUT_MS);
@@ -267,6 +270,34 @@ impl<'v> Fields<'v> {
             }
         }
         list.into_iter().map(str::to_owned).collect()
+    }
+
+    /// What a resource cannot have.
+    fn resource(&mut self, spec: &FunctionSpec) {
+        if !spec.is_resource() {
+            return;
+        }
+        if spec.routes.is_empty() && !self.map.contains_key("routes") {
+            self.fault(
+                "routes",
+                "is missing: a resource is called at its routes alone",
+            );
+        }
+        if !matches!(
+            spec.response_type,
+            ResponseType::Sync | ResponseType::Stream
+        ) {
+            self.fault(
+                "response_type",
+                "of a resource must be \"sync\" or \"stream\"",
+            );
+        }
+        if spec.internal {
+            self.fault("internal", "a resource is called from outside alone");
+        }
+        if spec.after_execute.is_some() {
+            self.fault("after_execute", "cannot change the response of a resource");
+        }
     }
 
     fn unknown_fields(&mut self) {

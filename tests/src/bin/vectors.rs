@@ -1,7 +1,8 @@
 //! `vectors [--deviations FILE] DIR…`: runs the test vectors under `DIR/gen_api` and `DIR/rest`.
 //!
 //! Prints what fails with what was expected and got, and what deviates on purpose (by id, with the
-//! reason that `docs/deviations.json` gives). Ends with 1 if anything else fails.
+//! reason that `docs/deviations.json` gives, for `rest` `docs/deviations-rest.json`: ids are those
+//! of one folder). Ends with 1 if anything else fails.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -25,19 +26,36 @@ async fn main() -> ExitCode {
 #[expect(clippy::print_stdout, reason = "this is a program for people")]
 async fn all() -> Result<bool> {
     let (deviations, folders) = arguments()?;
-    let mut report = Report::new(Deviations::load(&deviations)?);
-    for file in files(&folders)? {
-        let vectors = load(&file)?;
-        let count = vectors.len();
-        let name = file.file_stem().unwrap_or_default().to_string_lossy();
-        if !run(&name, vectors, &mut report).await {
-            report.skip(&file, count);
+    let mut good = true;
+    for kind in KINDS {
+        let mut report = Report::new(Deviations::load(&deviations_of(&deviations, kind))?);
+        for file in files(&folders, kind)? {
+            let vectors = load(&file)?;
+            let count = vectors.len();
+            let name = file.file_stem().unwrap_or_default().to_string_lossy();
+            if !run(&name, vectors, &mut report).await {
+                report.skip(&file, count);
+            }
         }
+        println!("{kind}:");
+        for line in report.lines() {
+            println!("{line}");
+        }
+        good &= report.is_good();
     }
-    for line in report.lines() {
-        println!("{line}");
+    Ok(good)
+}
+
+/// The folders of vectors.
+const KINDS: [&str; 2] = ["gen_api", "rest"];
+
+/// `x.json` for `gen_api`, `x-rest.json` for `rest`.
+fn deviations_of(file: &Path, kind: &str) -> PathBuf {
+    if kind == "gen_api" {
+        return file.to_owned();
     }
-    Ok(report.is_good())
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    file.with_file_name(format!("{stem}-{kind}.json"))
 }
 
 fn arguments() -> Result<(PathBuf, Vec<PathBuf>)> {
@@ -60,18 +78,15 @@ fn arguments() -> Result<(PathBuf, Vec<PathBuf>)> {
     Ok((deviations, folders))
 }
 
-/// All files of vectors, in order.
-fn files(folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
+/// All files of vectors of one kind, in order.
+fn files(folders: &[PathBuf], kind: &str) -> Result<Vec<PathBuf>> {
     let mut all = Vec::new();
     for folder in folders {
-        let before = all.len();
-        for kind in ["gen_api", "rest"] {
-            all.extend(json_files(&folder.join(kind))?);
-        }
-        if all.len() == before {
-            let text = format!("{}: no *.json in gen_api or rest", folder.display());
+        if !KINDS.iter().any(|kind| folder.join(kind).is_dir()) {
+            let text = format!("{}: no folder gen_api or rest", folder.display());
             return Err(Error::new(text));
         }
+        all.extend(json_files(&folder.join(kind))?);
     }
     Ok(all)
 }

@@ -95,6 +95,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_file_that_cannot_be_read_is_named_with_its_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("broken.json");
+        for (text, fault) in [
+            ("[{\"id\": 1", "EOF while parsing"),
+            ("{\"id\": \"a\"}", "expected a sequence"),
+            ("[{\"title\": \"a\"}]", "a vector has no id"),
+            (
+                "[{\"id\": \"a\", \"input\": {\"$range\": 5}}]",
+                "a: not a generator",
+            ),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let error = load(&path).unwrap_err().to_string();
+            assert!(
+                error.contains("broken.json") && error.contains(fault),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
     fn generators_are_written_out_at_any_depth() {
         let input = json!({
             "a": [{"$repeat": ["xy", 3]}], "b": {"c": {"$range": [-1, 2]}}, "d": {"$map_n": 2},

@@ -7,12 +7,13 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use sluice_gateway::admin::action::{Action, Area, Grants};
 use sluice_gateway::registry::refused::RefusedFilter;
 use sluice_protocol::registry::Message;
 use sluice_protocol::{ApiVersion, FunctionName, ServiceName};
 
 use super::stack::{Announce, Stack};
-use super::{Outcome, Vector, fun_config, unknown};
+use super::{Outcome, Vector, fun_config, no_counterpart, unknown};
 use crate::{Error, Result};
 
 pub(super) async fn run(vector: &Vector) -> Outcome {
@@ -21,8 +22,12 @@ pub(super) async fn run(vector: &Vector) -> Outcome {
         None => steps(input["steps"].as_array().map_or(&[][..], Vec::as_slice)).await,
         Some("token") => token(input).await,
         Some("mfa") => target(input).await,
-        // Neither has a counterpart: what operators may do is the admin API's to say, and a config
-        // is pulled once, by its hash.
+        Some("admin") => operator(input),
+        Some("pull_interval" | "pull_round") => {
+            return no_counterpart(
+                "DESIGN pulls each unknown config once, by its hash; there are no pull rounds or intervals",
+            );
+        }
         Some(other) => return unknown(other),
     };
     let got = got.map_err(|e| json!(e.to_string()))?;
@@ -223,6 +228,30 @@ async fn token(input: &Value) -> Result<Value> {
     let answer = push(&stack, &step).await?;
     stack.stop().await;
     Ok(json!({ "allowed": answer["ok"] == "accepted" }))
+}
+
+/// Whether an operator may do this: what a list of the vector names is granted to a token, and
+/// nothing to anybody where there is no list.
+fn operator(input: &Value) -> Result<Value> {
+    let grant = |action: &Value| match action.as_str() {
+        Some("push_config") => Some(Area::Services),
+        Some("update_rate_limit_config") => Some(Area::Limits),
+        Some("change_detail_error") => Some(Area::Config),
+        Some("enable_tracing" | "disable_tracing") => Some(Area::Log),
+        _ => None,
+    };
+    let mut grants = Grants::default();
+    for area in input["configured"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(grant)
+    {
+        let added = grants.add(&Action::write(area).to_string());
+        added.map_err(|e| Error::because("grant", e))?;
+    }
+    let allowed = grant(&input["action"]).is_some_and(|area| grants.allows(Action::write(area)));
+    Ok(json!({ "allowed": allowed }))
 }
 
 /// Whether a function with this target registers.

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Outcome, Vector};
+use super::{NO_COUNTERPART, Outcome, Vector};
 use crate::{Error, Result};
 
 /// The vectors that this project means to differ from, each with its reason.
@@ -82,6 +82,11 @@ impl Report {
             (Err(_), Some(reason)) => {
                 self.deviated
                     .push(format!("DEVIATION {id} ({title}): {reason}"));
+            }
+            (Err(got), None) if got[NO_COUNTERPART].is_string() => {
+                self.skipped += 1;
+                let why = got[NO_COUNTERPART].as_str().unwrap_or_default();
+                self.notes.push(format!("SKIPPED {id} ({title}): {why}"));
             }
             (Err(got), None) => {
                 let marks: String = vector.marks.iter().map(|m| format!("\n    {m}")).collect();
@@ -165,6 +170,13 @@ mod tests {
             "{lines}"
         );
         assert!(lines.contains("STALE c") && lines.contains("DEVIATION b (t): because"));
+        report.add(
+            &vector("e"),
+            Err(json!({ NO_COUNTERPART: "there is none" })),
+        );
+        assert!(report.is_good());
+        let lines = report.lines().join("\n");
+        assert!(lines.contains("SKIPPED e (t): there is none"), "{lines}");
         report.add(&vector("d"), Err(json!(2)));
         assert!(!report.is_good());
         let lines = report.lines().join("\n");

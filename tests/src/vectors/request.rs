@@ -34,7 +34,7 @@ fn read(body: &Bytes, encoding: Encoding) -> Result<Request, &'static str> {
     }
     let request = match encoding {
         Encoding::Json => Request::from_json(body),
-        Encoding::MessagePack => Request::from_message_pack(body),
+        Encoding::MessagePack | Encoding::Http => Request::from_message_pack(body),
     };
     let request = request.and_then(|request| request.required_id().cloned().map(|_| request));
     request.map_err(|error: CallError| {

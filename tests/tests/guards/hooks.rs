@@ -154,3 +154,35 @@ async fn an_after_hook_hears_how_an_async_call_ended() {
     .await
     .unwrap();
 }
+
+#[tokio::test]
+async fn a_gateway_that_drains_waits_for_after_hooks() {
+    let cluster = cluster(|g| g.option("gateway", "drain_delay_ms", 0)).await;
+    let url = cluster.broker().url();
+    let (_shop, guard) = (
+        worker::start(&url, "shop", "s1"),
+        worker::start(&url, "guard", "g1"),
+    );
+    let client = cluster.gateway(0).client().unwrap();
+    known(&client, "failing").await;
+    eventually("guard is served", || async {
+        let answer = client.call("guard", "seen", json!({})).await;
+        answer.unwrap().1.success
+    })
+    .await
+    .unwrap();
+    // Answered at once: nobody waits for the hook but the gateway itself.
+    let (_, answer) = call(&client, "failing", json!({})).await;
+    assert_eq!(answer.code(), "failing", "{answer:?}");
+    guard
+        .wait_line("the hook was asked", |line| {
+            line.contains("the hook begins")
+        })
+        .await
+        .unwrap();
+    let gateway = cluster.gateway(0).process();
+    gateway.terminate().unwrap();
+    gateway.wait_exit().await.unwrap();
+    let ended = guard.log().count(|line| line.contains("the hook ends"));
+    assert!(ended > 0, "{}", guard.log().tail(20));
+}

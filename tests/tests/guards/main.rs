@@ -7,6 +7,8 @@ mod breaker;
 mod bulkhead;
 mod callbacks;
 mod hooks;
+mod lost;
+mod promises;
 #[expect(clippy::print_stderr, reason = "its log is what the tests wait for")]
 mod worker;
 

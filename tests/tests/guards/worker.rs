@@ -70,6 +70,7 @@ fn shop() -> WorkerBuilder {
         )
         .function_with(Function::sync("audited", echo).after_execute("guard", "after"))
         .function_with(Function::asynchronous("report", echo).after_execute("guard", "record"))
+        .function_with(Function::sync("failing", failing).after_execute("guard", "linger"))
         .function_with(Function::sync("secret", echo).permission_callback("guard", "permit"))
         .function_with(Function::sync("orphan", echo).permission_callback("guard", "nowhere"))
         .function_with(
@@ -87,6 +88,7 @@ fn guard() -> WorkerBuilder {
         .function_with(Function::sync("before", before).internal())
         .function_with(Function::sync("after", after).internal())
         .function_with(Function::sync("record", record).internal())
+        .function_with(Function::sync("linger", linger).internal())
         .function_with(Function::sync("permit", permit).internal())
         .function_with(Function::sync("seen", seen))
 }
@@ -159,6 +161,17 @@ async fn after(question: Value) -> Value {
 }
 
 static RECORDED: Mutex<Vec<Value>> = Mutex::new(Vec::new());
+
+async fn failing() -> Result<Value, Error> {
+    Err(Error::new("failing", "as always"))
+}
+
+/// Takes its time.
+async fn linger(_question: Value) {
+    eprintln!("the hook begins");
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    eprintln!("the hook ends");
+}
 
 async fn record(question: Value) {
     RECORDED.lock().unwrap().push(question["response"].clone());

@@ -2,13 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may do what tests may")]
 
+mod algorithms;
+mod guessing;
 mod http;
+mod keys;
+mod revoked;
+mod rotation;
+mod shown;
 mod socket;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::{EncodingKey, Header, encode};
-use serde_json::json;
+use serde_json::{Value, json};
 use sluice_e2e::cluster::Cluster;
 use sluice_e2e::nats::BrokerKind;
 
@@ -19,15 +25,27 @@ const KEY_HASH: &str = "9d948ea400b7607838c73471a08555668a5c3e751d271d3f41c04b95
 
 /// A token of `user`, which ends in so many seconds from now.
 fn token(user: &str, seconds: i64) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let exp = i64::try_from(now.as_secs()).unwrap() + seconds;
-    let claims = json!({"sub": user, "aud": "sluice", "exp": exp, "roles": ["admin"]});
     encode(
         &Header::default(),
-        &claims,
+        &claims(user, seconds),
         &EncodingKey::from_secret(SECRET.as_bytes()),
     )
     .unwrap()
+}
+
+fn claims(user: &str, seconds: i64) -> Value {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let exp = i64::try_from(now.as_secs()).unwrap() + seconds;
+    json!({"sub": user, "aud": "sluice", "exp": exp, "roles": ["admin"]})
+}
+
+/// A token with a name, issued so many seconds after now.
+fn issued(user: &str, id: &str, later: u64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let at = now.as_secs() + later;
+    let claims = json!({"sub": user, "jti": id, "iat": at, "exp": at + 600});
+    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    encode(&Header::default(), &claims, &key).unwrap()
 }
 
 /// One gateway that believes tokens and one API key, and one worker.

@@ -189,3 +189,53 @@ async fn a_redis_that_is_killed_is_replaced_by_the_policy_and_comes_back_by_itse
         .unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_redis_that_takes_no_writes_counts_as_away_and_forgotten_scripts_as_nothing() {
+    let mut cluster = cluster(1_000_000).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut loads = Vec::new();
+    for gateway in cluster.gateways() {
+        loads.push(load(gateway, 100, stop.clone()).await);
+    }
+    let probe = client_of(cluster.gateway(1), "probe");
+    for _ in 0..20 {
+        let redis = cluster.redis_mut().unwrap();
+        redis.command(&["SCRIPT", "FLUSH"]).await.unwrap();
+        assert!(echo(&probe).await.success, "it is loaded again");
+    }
+    // A replica of nobody: it answers, and refuses what changes anything.
+    let redis = cluster.redis_mut().unwrap();
+    redis
+        .command(&["REPLICAOF", "127.0.0.1", "1"])
+        .await
+        .unwrap();
+    for expected in ["limiter_unavailable", ""] {
+        eventually("it is noticed", || async {
+            match echo(&probe).await {
+                answer if answer.code() == expected => Ok(()),
+                answer => Err(Error::new(format!("{answer:?}"))),
+            }
+        })
+        .await
+        .unwrap();
+        if !expected.is_empty() {
+            let redis = cluster.redis_mut().unwrap();
+            redis.command(&["REPLICAOF", "NO", "ONE"]).await.unwrap();
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    for (policy, tasks) in POLICIES.iter().zip(loads) {
+        let seen = join(tasks).await;
+        let known = ["ok", "limiter_unavailable"];
+        let codes = || seen.codes.keys();
+        assert!(
+            codes().all(|c| known.contains(&c.as_str())),
+            "{policy}: {seen:?}"
+        );
+        // It answers at once, so that nobody waits; a busy machine may hold some up.
+        assert!(seen.waited <= 2 * TASKS, "{policy}: {seen:?}");
+        let refused = seen.codes.contains_key("limiter_unavailable");
+        assert!(!refused || *policy == "fail_closed", "{policy}: {seen:?}");
+    }
+}

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may do what tests may")]
 
+mod api_key;
 mod away;
+mod four;
 mod runtime;
 mod shared;
 

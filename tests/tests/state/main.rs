@@ -4,7 +4,6 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may do what tests may")]
 
 mod away;
-mod certificates;
 mod once;
 mod results;
 mod sticky;

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use sluice_e2e::certificates::Certificates;
 use sluice_e2e::gateway::{Gateway, GatewayBuilder};
 use sluice_e2e::nats::{Broker, BrokerKind};
 use sluice_e2e::ports::Port;
@@ -11,7 +12,6 @@ use sluice_e2e::process::Process;
 use sluice_e2e::{Error, eventually};
 use sluice_worker::Worker;
 
-use super::certificates::Certificates;
 use super::patient;
 
 /// A nats-server that speaks TLS alone, and knows its clients by certificate and `more`.
@@ -49,7 +49,7 @@ async fn is_served(gateway: &Gateway) {
 }
 
 async fn with_user_and_password(kind: BrokerKind) {
-    let certificates = Certificates::new();
+    let certificates = Certificates::new().unwrap();
     let users = "authorization { users: [{ user: \"u\", password: \"p\" }] }";
     let broker = nats(kind, &certificates, users).await;
     let gateway = over_tls(&broker, &certificates)
@@ -120,7 +120,7 @@ async fn nats_with_a_token_and_with_an_nkey() {
     if !BrokerKind::NatsOld.is_available() {
         return;
     }
-    let certificates = Certificates::new();
+    let certificates = Certificates::new().unwrap();
     let broker = nats(
         BrokerKind::NatsOld,
         &certificates,
@@ -183,7 +183,7 @@ async fn redis(certificates: &Certificates) -> (Process, String) {
 
 #[tokio::test]
 async fn redis_over_tls_with_an_acl_user() {
-    let certificates = Certificates::new();
+    let certificates = Certificates::new().unwrap();
     let (_redis, url) = redis(&certificates).await;
     let broker = Broker::start(BrokerKind::Embedded).await.unwrap();
     let gateway = patient(Gateway::builder(broker.url()))

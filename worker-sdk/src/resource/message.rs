@@ -5,6 +5,10 @@ use std::fmt;
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
+use serde_json::{Map, Value};
+
+use super::BodyStream;
+use crate::Context;
 
 /// A request to a [`Resource`](super::Resource).
 #[derive(Clone)]
@@ -19,6 +23,11 @@ pub struct ResourceRequest {
     pub headers: HeaderMap,
     /// The whole body.
     pub body: Bytes,
+    /// The parameters of the route's path, `{"id": "7"}` at `/books/{id}`; in the types that the
+    /// route's function declares.
+    pub params: Map<String, Value>,
+    /// The call that brought the request; none in tests that hand one in by themselves.
+    pub context: Option<Context>,
 }
 
 impl ResourceRequest {
@@ -31,6 +40,8 @@ impl ResourceRequest {
             query: None,
             headers: HeaderMap::new(),
             body: Bytes::new(),
+            params: Map::new(),
+            context: None,
         }
     }
 
@@ -45,6 +56,13 @@ impl ResourceRequest {
     #[must_use]
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
+        self
+    }
+
+    /// Sets a parameter of the path.
+    #[must_use]
+    pub fn param(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.params.insert(name.to_owned(), value.into());
         self
     }
 }
@@ -68,6 +86,8 @@ pub struct ResourceResponse {
     pub headers: HeaderMap,
     /// The whole body; empty for HEAD, 204 and 304.
     pub body: Bytes,
+    /// In place of `body`, one that comes in pieces.
+    pub stream: Option<BodyStream>,
 }
 
 impl ResourceResponse {
@@ -78,6 +98,7 @@ impl ResourceResponse {
             status,
             headers: HeaderMap::new(),
             body: Bytes::new(),
+            stream: None,
         }
     }
 

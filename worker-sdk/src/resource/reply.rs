@@ -1,11 +1,12 @@
 //! What functions of the application answer: verdicts, outcomes of actions, replies.
 
 use bytes::Bytes;
+use futures_util::Stream;
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
-use super::{Node, ResourceResponse};
+use super::{BodyStream, Node, ResourceResponse};
 use crate::Error;
 
 /// The answer of a decision.
@@ -47,6 +48,7 @@ pub struct Reply {
     pub(crate) status: Option<StatusCode>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<Bytes>,
+    pub(crate) stream: Option<BodyStream>,
     pub(crate) is_json: bool,
 }
 
@@ -68,6 +70,23 @@ impl Reply {
     pub fn bytes(bytes: impl Into<Bytes>) -> Self {
         Self {
             body: Some(bytes.into()),
+            ..Self::default()
+        }
+    }
+
+    /// Bytes of the negotiated media type that come in pieces. They are sent as they come where the
+    /// resource is registered with
+    /// [`Function::streaming_resource`](crate::Function::streaming_resource), else all at once.
+    #[must_use]
+    pub fn stream<S, B>(pieces: S) -> Self
+    where
+        S: Stream<Item = Result<B, Error>> + Send + 'static,
+        B: Into<Bytes> + 'static,
+    {
+        Self {
+            // Not absent: the default sentence is for replies that have no body.
+            body: Some(Bytes::new()),
+            stream: Some(BodyStream::new(pieces)),
             ..Self::default()
         }
     }
@@ -110,6 +129,7 @@ impl From<ResourceResponse> for Reply {
             status: Some(response.status),
             headers: response.headers,
             body: Some(response.body),
+            stream: response.stream,
             is_json: false,
         }
     }

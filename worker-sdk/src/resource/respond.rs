@@ -59,6 +59,7 @@ pub(crate) fn respond(
         status,
         headers,
         body,
+        stream: reply.stream,
     };
     without_body(visit, response)
 }
@@ -67,6 +68,7 @@ pub(crate) fn respond(
 pub(crate) fn without_body(visit: &Visit, mut response: ResourceResponse) -> ResourceResponse {
     if visit.method() == Method::HEAD || is_bodyless(response.status) {
         response.body = Bytes::new();
+        response.stream = None;
     }
     response
 }

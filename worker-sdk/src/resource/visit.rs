@@ -9,10 +9,12 @@ use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
 use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use super::negotiate::{Dimension, Languages, joined};
 use super::{ETag, HttpDate, Node, ResourceRequest, Trace};
-use crate::Error;
+use crate::{Context, Error};
 
 /// One request's visit of a resource.
 ///
@@ -28,6 +30,8 @@ struct Inner {
     query: Option<String>,
     headers: HeaderMap,
     body: Bytes,
+    params: Map<String, Value>,
+    context: Option<Context>,
     state: Mutex<State>,
 }
 
@@ -71,6 +75,8 @@ impl Visit {
             query: request.query,
             headers: request.headers,
             body: request.body,
+            params: request.params,
+            context: request.context,
             state: Mutex::new(state),
         }))
     }
@@ -108,6 +114,33 @@ impl Visit {
     #[must_use]
     pub fn body(&self) -> &Bytes {
         &self.0.body
+    }
+
+    /// A parameter of the route's path.
+    #[must_use]
+    pub fn param(&self, name: &str) -> Option<&Value> {
+        self.0.params.get(name)
+    }
+
+    /// A parameter of the route's path that is text; empty if there is none.
+    #[must_use]
+    pub fn text_param(&self, name: &str) -> &str {
+        self.param(name).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// The call that brought the request: who asks, until when, and the way to other functions.
+    #[must_use]
+    pub fn context(&self) -> Option<&Context> {
+        self.0.context.as_ref()
+    }
+
+    /// The body, read as JSON.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub fn json_body<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        let wrong = |e| Error::invalid_arguments(format!("the body does not fit: {e}"));
+        serde_json::from_slice(&self.0.body).map_err(wrong)
     }
 
     /// Leaves a value for later decisions, in place of one of the same type.

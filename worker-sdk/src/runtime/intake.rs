@@ -165,13 +165,30 @@ pub(crate) async fn take(shared: &Arc<Shared>, entry: &Arc<Entry>, message: Mess
     );
 }
 
+/// Each header once: every look into the map would hash the name again.
+fn first_values(headers: Option<&HeaderMap>) -> Vec<(&str, &str)> {
+    let Some(headers) = headers else {
+        return Vec::new();
+    };
+    let mut all = Vec::with_capacity(headers.len());
+    for (name, values) in headers.iter() {
+        all.extend(values.first().map(|value| (name.as_ref(), value.as_str())));
+    }
+    all
+}
+
 fn read_call(
     spec: &FunctionSpec,
     headers: Option<&HeaderMap>,
     message: &Message,
     received: Instant,
 ) -> Result<Incoming, Error> {
-    let get = |name: &'static str| headers?.get(name).map(|value| value.as_str());
+    let all = first_values(headers);
+    let get = |name: &'static str| {
+        let mut all = all.iter();
+        all.find(|(other, _)| *other == name)
+            .map(|(_, value)| *value)
+    };
     if get(h::CHUNK).is_some() {
         let text = "this worker does not take args in chunks: it does not list the feature";
         return Err(Error::of(ErrorCode::InvalidRequest, text));
@@ -190,9 +207,12 @@ fn read_call(
         plain_call(spec, get)?
     };
     Ok(Incoming {
-        args: Payload {
-            encoding: headers.encoding,
-            bytes: message.payload.clone(),
+        args: match get(h::HTTP) {
+            Some(head) => Payload::http(head, &message.payload),
+            None => Payload {
+                encoding: headers.encoding,
+                bytes: message.payload.clone(),
+            },
         },
         headers,
         deadline: limit

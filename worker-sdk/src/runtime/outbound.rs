@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Client, HeaderMap, Message, StatusCode};
+use async_nats::{Client, HeaderMap, HeaderName, Message, StatusCode};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
@@ -90,7 +90,7 @@ impl NatsOutbound {
         let mut call = request.headers.clone();
         call.call_id = token;
         let mut headers = HeaderMap::new();
-        call.encode(|name, value| headers.insert(name, value));
+        call.encode(|name, value| headers.insert(HeaderName::from_static(name), value));
         let (service, function) = (&request.service, &request.function);
         let subject = self
             .subjects
@@ -146,7 +146,10 @@ async fn wait(
             return Err(Error::of(ErrorCode::NoWorkers, text));
         }
         let headers = reply.headers.as_ref();
-        let get = |name: &'static str| headers?.get(name).map(|value| value.as_str());
+        let get = |name: &'static str| {
+            let value = headers?.get(HeaderName::from_static(name))?;
+            Some(value.as_str())
+        };
         match Frame::decode(get, reply.payload).map_err(|e| unusable(request, &e))? {
             Frame::Result(payload) => return Ok(payload),
             Frame::Error { error, .. } => return Err(Error::from_call_error(*error)),

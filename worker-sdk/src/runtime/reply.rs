@@ -1,7 +1,7 @@
 //! Frames onto the caller's inbox.
 
 use async_nats::client::PublishErrorKind;
-use async_nats::{Client, HeaderMap, Subject};
+use async_nats::{Client, HeaderMap, HeaderName, Subject};
 use sluice_protocol::{ErrorCode, Executed, Frame, InstanceId};
 
 use crate::error::Error;
@@ -106,7 +106,7 @@ impl Replier {
             return Ok(());
         };
         let mut headers = HeaderMap::new();
-        let body = frame.encode(|name, value| headers.insert(name, value));
+        let body = frame.encode(|name, value| headers.insert(HeaderName::from_static(name), value));
         let sent = if headers.is_empty() {
             self.client.publish(reply, body).await
         } else {

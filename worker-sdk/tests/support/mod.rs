@@ -208,6 +208,7 @@ impl Gateway {
         let body = match headers.encoding {
             Encoding::Json => args.to_string().into_bytes(),
             Encoding::MessagePack => rmp_serde::to_vec_named(&args).unwrap(),
+            Encoding::Http => unreachable!("these tests call functions"),
         };
         self.send_raw(subject, Some(map), body.into()).await
     }

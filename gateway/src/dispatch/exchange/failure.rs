@@ -34,7 +34,7 @@ impl Exchange {
             elsewhere: self.elsewhere_left > 0
                 && self.selection().has_more()
                 && self.knows_who_refused(&failure),
-            idempotent: self.call.spec().idempotent,
+            idempotent: self.call.is_idempotent(),
             started: self.started(),
         };
         let mut step = next_step(&failure, chances);
@@ -70,7 +70,7 @@ impl Exchange {
             let mut error = failure.into_error(self.call.spec(), self.attempts);
             if self.may_have_run && error.executed == Executed::No {
                 error.executed = Executed::Unknown;
-                error.can_retry &= self.call.spec().idempotent;
+                error.can_retry &= self.call.is_idempotent();
                 error.message += "; an earlier attempt may have run";
             }
             return Err(error);

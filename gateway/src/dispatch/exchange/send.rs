@@ -1,8 +1,9 @@
 //! How an attempt goes out: to whom, with what, and how much a stream may send.
 
-use async_nats::HeaderMap;
+use async_nats::{HeaderMap, HeaderName};
+use bytes::Bytes;
 use sluice_protocol::function::ResponseType;
-use sluice_protocol::headers::{CallHeaders, Credit};
+use sluice_protocol::headers::{self as h, BorrowedCallHeaders, Credit};
 use sluice_protocol::{CallError, ErrorCode, Frame};
 use tokio::time::Instant;
 
@@ -142,11 +143,16 @@ impl Exchange {
     fn message(&self, target: &Target, reply: String) -> Result<Outgoing, Failure> {
         let function = self.call.function();
         let mut headers = HeaderMap::new();
-        let mut size = self.call.args().bytes.len() + HEADER_ROOM;
+        let (head, body) = self.content()?;
+        let mut size = body.len() + HEADER_ROOM;
         self.headers().encode(|name, value| {
             size += name.len() + value.len() + 4;
-            headers.insert(name, value);
+            headers.insert(HeaderName::from_static(name), value);
         });
+        if let Some(head) = head {
+            size += h::HTTP.len() + head.len() + 4;
+            headers.insert(HeaderName::from_static(h::HTTP), head);
+        }
         let limit = self.context.link.broker.max_payload();
         if size > limit {
             return Err(Failure::Unsendable(Box::new(too_large(size, limit))));
@@ -165,19 +171,36 @@ impl Exchange {
             subject,
             reply: Some(reply),
             headers,
-            body: self.call.args().bytes.clone(),
+            body,
         })
     }
 
-    fn headers(&self) -> CallHeaders {
+    /// The body of the message: the args, or for a resource the request's body beside its head.
+    fn content(&self) -> Result<(Option<String>, Bytes), Failure> {
+        let args = &self.call.args().bytes;
+        let Some(request) = self.call.http() else {
+            return Ok((None, args.clone()));
+        };
+        let head = request.head.to_value(args).map_err(|reason| {
+            let text = format!("the request cannot be passed on: {reason}; it did not run");
+            let error = CallError::new(ErrorCode::InvalidRequest, text);
+            Failure::Unsendable(Box::new(CallError {
+                status: Some(431),
+                ..error
+            }))
+        })?;
+        Ok((Some(head), request.body.clone()))
+    }
+
+    fn headers(&self) -> BorrowedCallHeaders<'_> {
         let left = self.deadline.saturating_duration_since(Instant::now());
-        CallHeaders {
-            call_id: self.call_id.clone(),
-            request_id: self.call.request_id().to_string(),
-            identity: self.call.identity().clone(),
+        BorrowedCallHeaders {
+            call_id: &self.call_id,
+            request_id: self.call.request_id().as_str(),
+            identity: self.call.identity(),
             deadline_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
             attempt: self.attempts + 1,
-            traceparent: self.call.trace().map(ToOwned::to_owned),
+            traceparent: self.call.trace(),
             credit: self.is_stream().then(|| self.credit()),
             encoding: self.call.encoding(),
         }

@@ -1,5 +1,6 @@
 //! A request that calls a function: read, run, answered by the kind of its reply.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -53,6 +54,7 @@ impl<S: CallService> Edge<S> {
             timeout_ms: fields::timeout_ms(headers, None)?,
             idempotent_only: false,
             idempotency_key: fields::idempotency_key(headers, None)?,
+            http: None,
             caller,
         };
         // Last, so that a request that is refused in any case is refused unread.
@@ -78,7 +80,7 @@ impl<S: CallService> Edge<S> {
         let (encoding, bytes) = self.read_body(asked, body).await?;
         let request = match encoding {
             Encoding::Json => Request::from_json(&bytes)?,
-            Encoding::MessagePack => Request::from_message_pack(&bytes)?,
+            Encoding::MessagePack | Encoding::Http => Request::from_message_pack(&bytes)?,
         };
         // The header may come from a proxy; the field is the client's own.
         if let Some(id) = request.request_id {
@@ -98,6 +100,7 @@ impl<S: CallService> Edge<S> {
             timeout_ms: fields::timeout_ms(headers, request.timeout_ms)?,
             idempotent_only: false,
             idempotency_key,
+            http: None,
             caller,
         };
         self.run(asked, call, permit).await
@@ -139,15 +142,31 @@ impl<S: CallService> Edge<S> {
             timeout_ms: fields::timeout_ms(headers, None)?,
             idempotent_only: true,
             idempotency_key: fields::idempotency_key(headers, None)?,
+            http: None,
             caller,
         };
         self.run(asked, call, permit).await
     }
 
     /// Whoever's credential the request carries.
-    async fn session(&self, asked: &Asked<'_>) -> Result<Arc<Session>, CallError> {
-        let credential = credential::from_headers(&asked.head.headers)?;
-        self.parts().identifier.identify(credential.as_ref()).await
+    pub(super) async fn session(&self, asked: &Asked<'_>) -> Result<Arc<Session>, CallError> {
+        let identifier = &self.parts().identifier;
+        let address = self.address(asked);
+        let session = async {
+            // Whoever guesses credentials costs no more than this look.
+            identifier.refused().check(address)?;
+            let credential = credential::from_headers(&asked.head.headers)?;
+            identifier.identify(credential.as_ref()).await
+        };
+        let session = session.await;
+        session.inspect_err(|error| identifier.refused().note(address, error))
+    }
+
+    /// Where the client is, as far as that is known.
+    fn address(&self, asked: &Asked<'_>) -> Option<IpAddr> {
+        let peer = asked.head.extensions.get::<Peer>()?;
+        let identifier = &self.parts().identifier;
+        Some(identifier.address(peer.0, &asked.head.headers))
     }
 
     /// For whom the request acts, and what else is known of its sender.
@@ -160,7 +179,7 @@ impl<S: CallService> Edge<S> {
         self.acting(asked, &session, claim)
     }
 
-    fn acting(
+    pub(super) fn acting(
         &self,
         asked: &Asked<'_>,
         session: &Session,
@@ -173,14 +192,18 @@ impl<S: CallService> Edge<S> {
             (claim, true) => identity::from_claim(true, claim.unwrap_or_default(), headers)?,
             (claim, false) => claim.unwrap_or_default(),
         };
-        let identity = identifier.acting(session, claim)?;
-        let peer = asked.head.extensions.get::<Peer>();
-        let address = peer.map(|peer| identifier.address(peer.0, headers));
+        let address = self.address(asked);
+        let identity = identifier.acting(session, claim);
+        let identity = identity.inspect_err(|error| identifier.refused().note(address, error))?;
         Ok((identity, session.caller_at(address)))
     }
 
     /// The body and its encoding. One that is empty needs none.
-    async fn read_body<B>(&self, asked: &Asked<'_>, body: B) -> Result<(Encoding, Bytes), CallError>
+    pub(super) async fn read_body<B>(
+        &self,
+        asked: &Asked<'_>,
+        body: B,
+    ) -> Result<(Encoding, Bytes), CallError>
     where
         B: http_body::Body<Data = Bytes>,
     {
@@ -203,12 +226,22 @@ impl<S: CallService> Edge<S> {
     async fn run(
         &self,
         asked: &Asked<'_>,
-        mut call: Call,
+        call: Call,
         permit: Permit,
+    ) -> Result<Response<Body>, CallError> {
+        self.limited(call, async |call| self.answer(asked, call, permit).await)
+            .await
+    }
+
+    /// Runs a call as `answer` does, and tells what its limits have left.
+    pub(super) async fn limited(
+        &self,
+        mut call: Call,
+        answer: impl AsyncFnOnce(Call) -> Result<Response<Body>, CallError>,
     ) -> Result<Response<Body>, CallError> {
         let quota = self.calls.has_limits().then(Arc::default);
         call.caller.quota.clone_from(&quota);
-        let answered = self.answer(asked, call, permit).await;
+        let answered = answer(call).await;
         let left = quota.as_ref().and_then(|q| q.get());
         answered.map(|response| quota::tell(response, left))
     }
@@ -243,7 +276,12 @@ impl<S: CallService> Edge<S> {
         }
     }
 
-    fn open_stream(&self, asked: &Asked<'_>, answers: Answers, permit: Permit) -> Response<Body> {
+    pub(super) fn open_stream(
+        &self,
+        asked: &Asked<'_>,
+        answers: Answers,
+        permit: Permit,
+    ) -> Response<Body> {
         // Only if the function has changed since `check_formats`.
         let format = asked.formats.stream.unwrap_or(StreamFormat::Lines);
         let body = StreamBody::new(
@@ -264,7 +302,7 @@ fn single(asked: &Asked<'_>, status: StatusCode, answer: &Answer) -> Response<Bo
     response::answer(&asked.id, asked.formats.for_errors(), status, answer)
 }
 
-fn bad_query(faults: &[Fault]) -> CallError {
+pub(super) fn bad_query(faults: &[Fault]) -> CallError {
     let messages: Vec<&str> = faults.iter().map(|f| f.message.as_str()).collect();
     let text = format!("the query is not valid: {}", messages.join("; "));
     let faults = serde_json::to_value(faults).unwrap_or_default();

@@ -7,13 +7,14 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue};
 
-const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, DELETE");
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
 const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
     "accept, authorization, content-type, idempotency-key, last-event-id, sluice-version, \
-     traceparent, x-device-id, x-request-id, x-timeout-ms, x-user-id, x-user-roles",
+     if-match, if-modified-since, if-none-match, if-unmodified-since, traceparent, x-device-id, x-request-id, x-timeout-ms, x-user-id, x-user-roles",
 );
-const RESPONSE_HEADERS: HeaderValue =
-    HeaderValue::from_static("location, ratelimit, ratelimit-policy, retry-after, x-request-id");
+const RESPONSE_HEADERS: HeaderValue = HeaderValue::from_static(
+    "allow, etag, link, location, ratelimit, ratelimit-policy, retry-after, x-request-id",
+);
 /// Seconds that a browser may remember a preflight.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 
@@ -38,6 +39,11 @@ impl Cors {
         }
         // The configuration has checked them; what is no header value could never match.
         Self::Listed(origins.iter().filter_map(|o| o.parse().ok()).collect())
+    }
+
+    /// Whether any other origin may call.
+    pub(super) fn is_on(&self) -> bool {
+        !matches!(self, Self::Off)
     }
 
     /// Adds to a response what the request's origin may see of it.

@@ -7,6 +7,7 @@ use http::{HeaderValue, Response, StatusCode};
 use sluice_protocol::error::ErrorSource;
 use sluice_protocol::response::Answer;
 use sluice_protocol::{CallError, ErrorCode, Executed};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::response::{self, Body};
@@ -31,6 +32,9 @@ impl<S: CallService> Edge<S> {
                 request_id: asked.id.clone(),
                 owner,
                 answer: None,
+                within: answers
+                    .due_at()
+                    .map(|at| at.saturating_duration_since(Instant::now())),
             },
             store: self.parts().results.clone(),
             stop: self.force.clone(),

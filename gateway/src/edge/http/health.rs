@@ -5,14 +5,19 @@ use http::{Response, StatusCode};
 use super::response::{self, Body};
 use crate::health::Health;
 
-/// The process answers.
-pub(super) fn live() -> Response<Body> {
+/// The process answers, and can do its work.
+pub(super) fn live(health: &Health) -> Response<Body> {
+    if health.has_failed() {
+        let text = r#"{"status":"failed"}"#.to_owned();
+        return response::json(StatusCode::INTERNAL_SERVER_ERROR, text);
+    }
     response::json(StatusCode::OK, r#"{"status":"live"}"#.to_owned())
 }
 
 /// Whether to send requests here.
 pub(super) fn ready(health: &Health) -> Response<Body> {
     let (status, text) = match (health.is_ready(), health.is_draining()) {
+        _ if health.has_failed() => (StatusCode::SERVICE_UNAVAILABLE, "failed"),
         (true, _) => (StatusCode::OK, "ready"),
         (false, true) => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
         (false, false) => (StatusCode::SERVICE_UNAVAILABLE, "starting"),

@@ -1,6 +1,6 @@
 //! Responses: one envelope, a stream of them, or nothing.
 
-use std::convert::Infallible;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -12,6 +12,7 @@ use sluice_protocol::payload::TranscodeError;
 use sluice_protocol::response::{Answer, Response as Envelope};
 use sluice_protocol::{CallError, Encoding, ErrorCode, Executed, RequestId};
 
+use super::routes::Pieces;
 use super::stream::StreamBody;
 use super::{fields, quota};
 use crate::edge::identity::CHALLENGE;
@@ -32,6 +33,7 @@ pub struct Body {
 enum Kind {
     Whole(Bytes),
     Stream(Box<StreamBody>),
+    Pieces(Box<Pieces>),
 }
 
 impl Body {
@@ -45,6 +47,11 @@ impl Body {
         Self { kind, guard: None }
     }
 
+    pub(super) fn pieces(pieces: Pieces) -> Self {
+        let kind = Kind::Pieces(Box::new(pieces));
+        Self { kind, guard: None }
+    }
+
     /// Keeps `guard` until the body is written or given up.
     pub(in crate::edge) fn hold(&mut self, guard: crate::edge::listener::Busy) {
         self.guard = Some(guard);
@@ -53,15 +60,16 @@ impl Body {
 
 impl http_body::Body for Body {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         match &mut self.kind {
             Kind::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Kind::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Kind::Pieces(pieces) => pieces.poll_bytes(cx).map(|b| b.map(|b| b.map(Frame::data))),
             Kind::Stream(stream) => stream.poll_bytes(cx).map(|b| b.map(|b| Ok(Frame::data(b)))),
         }
     }
@@ -73,7 +81,7 @@ impl http_body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Kind::Stream(_) => SizeHint::default(),
+            Kind::Stream(_) | Kind::Pieces(_) => SizeHint::default(),
         }
     }
 }
@@ -158,7 +166,8 @@ fn envelope(id: &RequestId, encoding: Encoding, answer: &Answer) -> Result<Bytes
 fn respond(id: &RequestId, encoding: Encoding, status: StatusCode, bytes: Bytes) -> Response<Body> {
     let content_type = match encoding {
         Encoding::Json => JSON,
-        Encoding::MessagePack => MESSAGE_PACK,
+        // An envelope is never an HTTP message.
+        Encoding::MessagePack | Encoding::Http => MESSAGE_PACK,
     };
     let mut response = empty(status);
     *response.body_mut() = Body::whole(bytes);

@@ -18,11 +18,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::activity::{Activity, Busy};
+use super::tls;
 use crate::edge::http::{Body, Edge};
 use crate::edge::identity::Peer;
 use crate::edge::service::CallService;
@@ -105,15 +107,13 @@ impl<S: CallService> Server<S> {
     }
 
     /// As [`serve`](Self::serve), after a TLS handshake, which has as much time as a header.
-    pub(super) fn serve_tls<I>(
+    pub(super) fn serve_tls(
         self: &Arc<Self>,
-        stream: I,
+        stream: TcpStream,
         peer: Option<Peer>,
         identity: Arc<rustls::ServerConfig>,
         permit: OwnedSemaphorePermit,
-    ) where
-        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
+    ) {
         let server = self.clone();
         self.open.fetch_add(1, Ordering::Relaxed);
         self.edge.tasks.spawn(async move {
@@ -125,14 +125,11 @@ impl<S: CallService> Server<S> {
         });
     }
 
-    async fn shake_hands<I>(
+    async fn shake_hands(
         &self,
-        stream: I,
+        stream: TcpStream,
         identity: Arc<rustls::ServerConfig>,
-    ) -> Option<tokio_rustls::server::TlsStream<I>>
-    where
-        I: AsyncRead + AsyncWrite + Unpin,
-    {
+    ) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
         let limit = self.edge.parts().config.http.header_timeout;
         // Nobody waits in the drain for a client that has not even said who it is.
         let late = async {
@@ -140,7 +137,7 @@ impl<S: CallService> Server<S> {
             sleep(FIRST_REQUEST).await;
         };
         tokio::select! {
-            result = tokio_rustls::TlsAcceptor::from(identity).accept(stream) => match result {
+            result = tls::accept(stream, identity) => match result {
                 Ok(stream) => return Some(stream),
                 Err(error) => tracing::debug!(%error, "no TLS handshake"),
             },

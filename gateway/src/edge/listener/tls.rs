@@ -3,6 +3,7 @@
 //! A connection keeps the identity that it began with, so that a new certificate drops nobody.
 
 use std::fmt::Display;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +13,13 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
+use super::plaintext;
 use crate::config::Http;
 
 /// How often the files are looked at.
@@ -42,6 +47,21 @@ pub fn check(http: &Http) -> Result<(), String> {
         Some(files) => files.identity(http).map(drop),
         None => Ok(()),
     }
+}
+
+/// The handshake. Takes as long as the client does: the caller has a limit.
+///
+/// # Errors
+/// When the client leaves, speaks no TLS, or is not let in.
+pub(super) async fn accept(
+    stream: TcpStream,
+    identity: Arc<ServerConfig>,
+) -> io::Result<TlsStream<TcpStream>> {
+    if plaintext::is_http(&stream).await? {
+        plaintext::answer(stream).await?;
+        return Err(io::Error::other("a client speaks plain HTTP to a TLS port"));
+    }
+    TlsAcceptor::from(identity).accept(stream).await
 }
 
 /// The identity, and a task that keeps it up to date until `stop`; none if TLS is off.

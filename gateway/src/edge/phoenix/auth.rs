@@ -82,24 +82,13 @@ fn decode(text: &str) -> Cow<'_, str> {
     Cow::Owned(percent_decode_str(&spaced).decode_utf8_lossy().into_owned())
 }
 
-/// Why a connection or a join is refused: the `reason` that its client is told.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Refusal(pub String);
-
-impl From<CallError> for Refusal {
-    fn from(error: CallError) -> Self {
-        Self(error.message)
-    }
-}
-
 /// Decides who a connection, a channel and a call speak for.
 pub trait SocketAuth: Clone + Send + Sync + 'static {
     /// Who connects.
     ///
     /// # Errors
-    /// Answered with status 401.
-    fn connect(&self, offer: &Offer<'_>) -> Result<Arc<Session>, Refusal>;
+    /// Answered with its status, and its text.
+    fn connect(&self, offer: &Offer<'_>) -> Result<Arc<Session>, CallError>;
 
     /// Who joins `topic`, on a connection of `socket`: the same session, or one of its own.
     ///
@@ -110,7 +99,7 @@ pub trait SocketAuth: Clone + Send + Sync + 'static {
         socket: &Arc<Session>,
         topic: &str,
         params: &Payload,
-    ) -> Result<Arc<Session>, Refusal>;
+    ) -> Result<Arc<Session>, CallError>;
 
     /// For whom a call of `session` is made, which itself claims `claim`.
     ///
@@ -122,8 +111,8 @@ pub trait SocketAuth: Clone + Send + Sync + 'static {
     ///
     /// # Errors
     /// Answered with an error reply that says the reason.
-    fn renew(&self, _session: &Session, _token: &str) -> Result<Arc<Session>, Refusal> {
-        Err(Refusal("there is no token to renew".to_owned()))
+    fn renew(&self, _session: &Session, _token: &str) -> Result<Arc<Session>, CallError> {
+        Err(credential::refused("there is no token to renew"))
     }
 
     /// Whether a session is let in no more.
@@ -135,6 +124,17 @@ pub trait SocketAuth: Clone + Send + Sync + 'static {
     fn revocations(&self) -> Option<watch::Receiver<u64>> {
         None
     }
+
+    /// Whether anything may be asked from this address now.
+    ///
+    /// # Errors
+    /// `rate_limited`, after too many refusals.
+    fn admits(&self, _address: Option<IpAddr>) -> Result<(), CallError> {
+        Ok(())
+    }
+
+    /// Counts what was refused to an address before it became a call.
+    fn note(&self, _address: Option<IpAddr>, _error: &CallError) {}
 
     /// The client's address, where its connection comes from `peer`.
     fn address(&self, peer: IpAddr, _headers: &HeaderMap) -> IpAddr {
@@ -154,8 +154,10 @@ impl Guard {
     }
 
     /// Waits, if the key of the credential is to be fetched first.
-    pub async fn prepare(&self, offer: &Offer<'_>) {
-        if let Ok(Some(credential)) = offer.credential() {
+    pub async fn prepare(&self, offer: &Offer<'_>, address: Option<IpAddr>) {
+        if self.admits(address).is_ok()
+            && let Ok(Some(credential)) = offer.credential()
+        {
             // `connect` says what became of it.
             let _ = self.0.identify(Some(&credential)).await;
         }
@@ -163,9 +165,9 @@ impl Guard {
 }
 
 impl SocketAuth for Guard {
-    fn connect(&self, offer: &Offer<'_>) -> Result<Arc<Session>, Refusal> {
+    fn connect(&self, offer: &Offer<'_>) -> Result<Arc<Session>, CallError> {
         match offer.credential()? {
-            Some(credential) => Ok(self.0.identify_now(Some(&credential))?),
+            Some(credential) => self.0.identify_now(Some(&credential)),
             None => self.claims().connect(offer),
         }
     }
@@ -175,9 +177,9 @@ impl SocketAuth for Guard {
         socket: &Arc<Session>,
         topic: &str,
         params: &Payload,
-    ) -> Result<Arc<Session>, Refusal> {
+    ) -> Result<Arc<Session>, CallError> {
         match credential_of_join(params)? {
-            Some(credential) => Ok(self.0.identify_now(Some(&credential))?),
+            Some(credential) => self.0.identify_now(Some(&credential)),
             None if socket.is_verified() => Ok(socket.clone()),
             None => self.claims().join(socket, topic, params),
         }
@@ -187,8 +189,8 @@ impl SocketAuth for Guard {
         self.0.acting(session, claim)
     }
 
-    fn renew(&self, session: &Session, token: &str) -> Result<Arc<Session>, Refusal> {
-        Ok(self.0.renew(session, token)?)
+    fn renew(&self, session: &Session, token: &str) -> Result<Arc<Session>, CallError> {
+        self.0.renew(session, token)
     }
 
     fn is_revoked(&self, session: &Session) -> bool {
@@ -197,6 +199,14 @@ impl SocketAuth for Guard {
 
     fn revocations(&self) -> Option<watch::Receiver<u64>> {
         Some(self.0.revocations())
+    }
+
+    fn admits(&self, address: Option<IpAddr>) -> Result<(), CallError> {
+        self.0.refused().check(address)
+    }
+
+    fn note(&self, address: Option<IpAddr>, error: &CallError) {
+        self.0.refused().note(address, error);
     }
 
     fn address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
@@ -215,7 +225,9 @@ fn credential_of_join(params: &Payload) -> Result<Option<Credential>, CallError>
     // Params that are no object show nothing.
     let shown: Shown = match params.encoding {
         Encoding::Json => serde_json::from_slice(&params.bytes).unwrap_or_default(),
-        Encoding::MessagePack => rmp_serde::from_slice(&params.bytes).unwrap_or_default(),
+        Encoding::MessagePack | Encoding::Http => {
+            rmp_serde::from_slice(&params.bytes).unwrap_or_default()
+        }
     };
     let text = |value: serde_json::Value, name: &str| match value {
         serde_json::Value::Null => Ok(None),
@@ -242,7 +254,7 @@ pub struct Claims {
 }
 
 impl SocketAuth for Claims {
-    fn connect(&self, offer: &Offer<'_>) -> Result<Arc<Session>, Refusal> {
+    fn connect(&self, offer: &Offer<'_>) -> Result<Arc<Session>, CallError> {
         let mut claim = Identity::anonymous();
         if self.trusted {
             for (key, value) in offer.params() {
@@ -266,14 +278,16 @@ impl SocketAuth for Claims {
         socket: &Arc<Session>,
         _topic: &str,
         params: &Payload,
-    ) -> Result<Arc<Session>, Refusal> {
+    ) -> Result<Arc<Session>, CallError> {
         if !self.trusted {
             return Ok(socket.clone());
         }
         // Params that say something else are no claim, and no mistake.
         let said: Said = match params.encoding {
             Encoding::Json => serde_json::from_slice(&params.bytes).unwrap_or_default(),
-            Encoding::MessagePack => rmp_serde::from_slice(&params.bytes).unwrap_or_default(),
+            Encoding::MessagePack | Encoding::Http => {
+                rmp_serde::from_slice(&params.bytes).unwrap_or_default()
+            }
         };
         let identity = over(said.into(), socket.identity.clone());
         Ok(Arc::new(Session::claimed(identity)))

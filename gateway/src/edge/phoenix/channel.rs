@@ -98,7 +98,7 @@ impl Channel {
                         checked(out)
                     })
             }
-            Encoding::MessagePack => response
+            Encoding::MessagePack | Encoding::Http => response
                 .encode(encoding)
                 .map(|body| Message::Binary(binary::push(&self.head(None), &body)))
                 .map_err(|e| e.to_string()),
@@ -161,7 +161,7 @@ impl Channel {
         let head = self.head(reference);
         match response.encoding {
             Encoding::Json => checked(reply_bytes(self.vsn, &head, status, &response.bytes)),
-            Encoding::MessagePack => {
+            Encoding::MessagePack | Encoding::Http => {
                 let bytes = binary::reply(&head, status.as_str(), &response.bytes);
                 Ok(Message::Binary(bytes))
             }

@@ -12,6 +12,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use sluice_protocol::{CallError, ErrorCode};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -94,8 +95,7 @@ impl<C: CallService, A: SocketAuth> Sockets<C, A> {
         };
         let response = accepted.response();
         let (vsn, session) = (accepted.vsn, accepted.session);
-        let peer = request.extensions().get::<Peer>();
-        let address = peer.map(|p| self.shared.auth.address(p.0, request.headers()));
+        let address = accepted.address;
         let upgrade = hyper::upgrade::on(request);
         let shared = Arc::clone(&self.shared);
         self.open.spawn(async move {
@@ -119,15 +119,17 @@ impl<C: CallService, A: SocketAuth> Sockets<C, A> {
         let offer = Offer { query, headers };
         let vsn = read_vsn(&offer)?;
         let auth = &self.shared.auth;
-        let session = auth.connect(&offer).map_err(|refusal| Refusal {
-            header: Some((WWW_AUTHENTICATE, CHALLENGE)),
-            ..Refusal::new(StatusCode::UNAUTHORIZED, refusal.0)
-        })?;
+        let peer = request.extensions().get::<Peer>();
+        let address = peer.map(|p| auth.address(p.0, headers));
+        auth.admits(address)?;
+        let session = auth.connect(&offer);
+        let session = session.inspect_err(|error| auth.note(address, error))?;
         Ok(Accepted {
             accept: derive_accept_key(key.as_bytes()),
             phoenix: offer.protocols().any(|p| p == SUB_PROTOCOL),
             vsn,
             session,
+            address,
         })
     }
 }
@@ -138,6 +140,7 @@ struct Accepted {
     phoenix: bool,
     vsn: Vsn,
     session: Arc<Session>,
+    address: Option<IpAddr>,
 }
 
 impl Accepted {
@@ -186,6 +189,21 @@ impl Refusal {
             headers.insert(name, HeaderValue::from_static(value));
         }
         response
+    }
+}
+
+/// Who may not connect is told why as calls are.
+impl From<CallError> for Refusal {
+    fn from(error: CallError) -> Self {
+        let status = StatusCode::from_u16(error.code.http_status());
+        let header = match error.code {
+            ErrorCode::Unauthenticated => Some((WWW_AUTHENTICATE, CHALLENGE)),
+            _ => None,
+        };
+        Self {
+            header,
+            ..Self::new(status.unwrap_or(StatusCode::UNAUTHORIZED), error.message)
+        }
     }
 }
 

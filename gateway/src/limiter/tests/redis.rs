@@ -1,7 +1,11 @@
 //! What only Redis has: bytes for each key, expiry, scripts that are forgotten, clocks put back.
 
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+use redis::Value;
+
 use crate::config::KeyLayout;
-use crate::limiter::redis::RedisStore;
+use crate::limiter::redis::{Link, RedisStore};
 use crate::limiter::store::Store;
 use crate::limiter::testing::demand;
 use crate::redis_link::RedisLink;
@@ -39,6 +43,45 @@ async fn a_key_costs_a_few_kibibytes_at_most_and_goes_by_itself() {
         let ttl = number(&redis.link, &["PTTL", &key]).await;
         assert!((1..=61_000).contains(&ttl), "{max}: {ttl} ms");
     }
+}
+
+/// Keeps what would be sent, and answers that there is room.
+#[derive(Debug, Default)]
+struct Recorder(Mutex<Vec<Vec<Vec<u8>>>>);
+
+impl Link for &'static Recorder {
+    fn invoke<'a>(
+        &'a self,
+        _script: &'a redis::Script,
+        keys: &'a [&'a str],
+        args: &'a [Vec<u8>],
+    ) -> BoxFuture<'a, Result<Value, String>> {
+        let keys = keys.iter().map(|key| key.as_bytes().to_vec());
+        self.0.lock().push(keys.chain(args.to_vec()).collect());
+        let reply = [0, 0, 1, 1, 0].map(Value::Int);
+        Box::pin(async move { Ok(Value::Array(reply.to_vec())) })
+    }
+
+    fn query<'a>(&'a self, _command: &'a redis::Cmd) -> BoxFuture<'a, Result<Value, String>> {
+        Box::pin(async { Err("not asked".to_owned()) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_clock_of_a_gateway_reaches_redis() {
+    let recorder: &'static Recorder = Box::leak(Box::default());
+    let store = RedisStore::new(recorder, "sluice", KeyLayout::One);
+    let demand = [demand("a", 1, 5, 60_000)];
+    for _ in 0..3 {
+        store.check(&demand).await.unwrap();
+        tokio::time::advance(std::time::Duration::from_secs(86_400)).await;
+    }
+    let sent = recorder.0.lock();
+    assert_eq!(sent.len(), 3);
+    // The same question at any time: only Redis says when it was asked.
+    assert!(sent.iter().all(|one| *one == sent[0]), "{sent:?}");
+    let numbers = ["5", "60000000", "1", "1", "0"].map(|n| n.as_bytes().to_vec());
+    assert_eq!(sent[0][2..], numbers);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! What the table does with messages that admission let through, or did not.
 
+use std::collections::HashMap;
+
 use sluice_protocol::registry::{ConfigText, Instance as Heard, InstanceState, Message, Reason};
 use sluice_protocol::{InstanceId, ServiceName};
 use tokio::time::Instant;
@@ -100,11 +102,13 @@ impl Table {
     ) -> Result<(), Vec<Reason>> {
         let of_service = self.fixed.get(service);
         let fixed = |id: &FunctionId| of_service.is_some_and(|all| all.contains_key(id));
+        let all_fixed = self.fixed.values().flat_map(HashMap::values);
+        let all_fixed: Vec<_> = all_fixed.map(|fixed| fixed.spec.clone()).collect();
         let limits = &self.admission.limits;
         // Also a config that is refused by a cap may have made room.
         self.dirty.insert(service.clone());
         self.configs
-            .take(service, hash, config, fixed, limits, now)?;
+            .take(service, hash, config, fixed, &all_fixed, limits, now)?;
         let (service, hash) = (service.clone(), hash.to_owned());
         self.refused.forget(service.as_str(), &hash);
         self.turned_away.forget(service.as_str(), &hash);

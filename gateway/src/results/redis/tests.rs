@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sluice_protocol::response::Answer;
-use sluice_protocol::{Payload, RequestId};
+use sluice_protocol::{ErrorCode, Executed, Payload, RequestId};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::super::hub::{self, Hub};
 use super::super::{Record, ResultStore};
-use super::RedisResults;
+use super::{LATE, RedisResults};
 use crate::redis_link::RedisLink;
 use crate::redis_link::testing::{TestRedis, until};
 
@@ -39,6 +39,7 @@ fn pending() -> Record {
         request_id: RequestId::new("r").unwrap(),
         owner: Some("u".to_owned()),
         answer: None,
+        within: None,
     }
 }
 
@@ -61,6 +62,47 @@ async fn time_to_live(link: &RedisLink, key: &str) -> Duration {
 }
 
 #[tokio::test]
+async fn a_call_that_lost_its_gateway_is_told_to_be_lost() {
+    let redis = TestRedis::start();
+    let (one, two) = (gateway(&redis, "1").await, gateway(&redis, "2").await);
+    one.store.put("a", pending()).await.unwrap();
+    let within = Some(Duration::from_millis(1));
+    let short = Record {
+        within,
+        ..pending()
+    };
+    one.store.put("b", short).await.unwrap();
+    for id in ["a", "b"] {
+        assert_eq!(two.store.get(id).await, Ok(Some(pending())), "{id}");
+    }
+    // As if the time was up; the clock is Redis' own.
+    let mut command = redis::cmd("HINCRBY");
+    let key = "sluice:result:b";
+    let due = LATE.as_millis() as i64 + 1000;
+    let _: i64 = two
+        .link
+        .query(command.arg(key).arg("due").arg(-due))
+        .await
+        .unwrap();
+    let answers = [
+        two.store.get("b").await.unwrap(),
+        soon("the end", two.store.finished("b")).await.unwrap(),
+    ];
+    for record in answers {
+        let Some(Answer::Error(error)) = record.unwrap().answer else {
+            panic!("no error");
+        };
+        assert_eq!(error.code, ErrorCode::WorkerLost);
+        assert_eq!(error.executed, Executed::Unknown);
+        assert!(!error.can_retry);
+    }
+    assert_eq!(two.store.cancel("b").await, Ok(false));
+    assert_eq!(two.store.get("a").await, Ok(Some(pending())));
+    let left = time_to_live(&two.link, key).await;
+    assert!(left > TTL / 2, "it can be read for a while: {left:?}");
+}
+
+#[tokio::test]
 async fn a_record_is_found_through_either_gateway_and_the_first_answer_stays() {
     let redis = TestRedis::start();
     let (one, two) = (gateway(&redis, "1").await, gateway(&redis, "2").await);
@@ -68,7 +110,10 @@ async fn a_record_is_found_through_either_gateway_and_the_first_answer_stays() {
     one.store.put("a", pending()).await.unwrap();
     assert_eq!(two.store.get("a").await, Ok(Some(pending())));
     let left = time_to_live(&two.link, "sluice:result:a").await;
-    assert!(left > Duration::ZERO && left < LONGEST * 2, "{left:?}");
+    assert!(
+        left > Duration::ZERO && left <= LONGEST + LATE + TTL,
+        "{left:?}"
+    );
     one.store.put("a", done("1")).await.unwrap();
     two.store.put("a", done("2")).await.unwrap();
     one.store.put("a", pending()).await.unwrap();

@@ -69,12 +69,18 @@ async fn calls_go_over_tls_while_others_dawdle() {
     // One says nothing, one says something else.
     let _silent = TcpStream::connect(address).await.unwrap();
     let mut hostile = TcpStream::connect(address).await.unwrap();
-    hostile
-        .write_all(b"GET / HTTP/1.1\r\n\r\n\0\xff")
-        .await
-        .unwrap();
+    hostile.write_all(b"\0\xffGET /\r\n\r\n").await.unwrap();
     let text = Client::over(hostile).closed().await;
     assert!(!text.contains("HTTP"), "{text}");
+    // Plain HTTP is answered in plain HTTP.
+    let mut plain = TcpStream::connect(address).await.unwrap();
+    plain.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    plain.shutdown().await.unwrap();
+    let text = Client::over(plain).closed().await;
+    assert!(
+        text.starts_with("HTTP/1.1 400 ") && text.contains("https://"),
+        "{text}"
+    );
 
     let mut client = Client::over(connect(address, &trusted, "http/1.1").await.unwrap());
     client.post("echo", "{}").await;

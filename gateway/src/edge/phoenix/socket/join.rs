@@ -45,10 +45,12 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
                 "a socket has at most {most} channels"
             )));
         }
-        let session = shared
-            .auth
-            .join(&self.session, &frame.topic, &frame.payload)
-            .map_err(|refusal| Refused::Because(refusal.0))?;
+        let auth = &shared.auth;
+        let session = auth
+            .admits(self.address)
+            .and_then(|()| auth.join(&self.session, &frame.topic, &frame.payload))
+            .inspect_err(|error| auth.note(self.address, error))
+            .map_err(|error| Refused::Because(error.message))?;
         let join_ref = frame.join_ref.clone();
         let channel = Channel::new(&frame.topic, join_ref, rules, session, self.vsn);
         let channel = Arc::new(channel);

@@ -27,7 +27,9 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
         let read = match encoding {
             _ if self.lacks_user(channel) => Err(unauthenticated()),
             Encoding::Json => Request::from_json(&frame.payload.bytes),
-            Encoding::MessagePack => Request::from_message_pack(&frame.payload.bytes),
+            Encoding::MessagePack | Encoding::Http => {
+                Request::from_message_pack(&frame.payload.bytes)
+            }
         };
         let admitted = match read {
             Ok(request) => self.admit(request),
@@ -104,17 +106,21 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
         request: Request,
     ) -> Result<Call, CallError> {
         let session = channel.session.read();
+        let auth = &self.shared.auth;
+        let identity = auth.call(&session, request.claim);
+        let identity = identity.inspect_err(|error| auth.note(self.address, error))?;
         Ok(Call {
             request_id,
             service: request.service,
             request_type: request.request_type,
             version: request.version,
             args: request.args,
-            identity: self.shared.auth.call(&session, request.claim)?,
+            identity,
             trace: request.trace,
             timeout_ms: request.timeout_ms,
             idempotent_only: false,
             idempotency_key: request.idempotency_key,
+            http: None,
             caller: session.caller_at(self.address),
         })
     }
@@ -248,7 +254,7 @@ fn request_id(payload: &Payload) -> Option<RequestId> {
     }
     let named: Option<Named> = match payload.encoding {
         Encoding::Json => serde_json::from_slice(&payload.bytes).ok(),
-        Encoding::MessagePack => rmp_serde::from_slice(&payload.bytes).ok(),
+        Encoding::MessagePack | Encoding::Http => rmp_serde::from_slice(&payload.bytes).ok(),
     };
     named.map(|named| named.request_id)
 }

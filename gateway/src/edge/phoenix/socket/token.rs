@@ -36,13 +36,17 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
         let payload = &frame.payload;
         let renewal: Option<Renewal> = match payload.encoding {
             Encoding::Json => serde_json::from_slice(&payload.bytes).ok(),
-            Encoding::MessagePack => rmp_serde::from_slice(&payload.bytes).ok(),
+            Encoding::MessagePack | Encoding::Http => rmp_serde::from_slice(&payload.bytes).ok(),
         };
         let former = channel.session.read().clone();
         let renewed = match renewal {
             Some(Renewal { token }) => {
-                let renewed = self.shared.auth.renew(&former, &token);
-                renewed.map_err(|refusal| refusal.0)
+                let auth = &self.shared.auth;
+                let renewed = auth.admits(self.address);
+                renewed
+                    .and_then(|()| auth.renew(&former, &token))
+                    .inspect_err(|error| auth.note(self.address, error))
+                    .map_err(|error| error.message)
             }
             None => Err("the payload is not {\"token\": \"…\"}".to_owned()),
         };

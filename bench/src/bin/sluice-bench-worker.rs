@@ -1,13 +1,24 @@
-//! The worker behind the gateways: an echo under each rule that is measured.
+//! The worker behind the gateways: an echo under each rule that is measured. A program of its own,
+//! because the floors keep the allocator that they get by default.
 
 use sluice_worker::schemars::JsonSchema;
 use sluice_worker::{Function, Worker};
 
-use crate::Result;
-use crate::floor::Args;
+use clap::Parser;
 
-/// Its service.
-pub(crate) const SERVICE: &str = "bench";
+/// Its service; the load names it too.
+const SERVICE: &str = "bench";
+
+// As docs/writing-workers.md recommends.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[derive(Debug, Parser)]
+struct Args {
+    /// The broker.
+    #[arg(long)]
+    nats: String,
+}
 
 #[derive(Debug, serde::Serialize, serde::Deserialize, JsonSchema)]
 #[schemars(crate = "sluice_worker::schemars")]
@@ -24,7 +35,9 @@ fn checked(name: &str) -> Function {
     Function::sync(name, echo)
 }
 
-pub(crate) async fn serve(args: Args) -> Result {
+#[tokio::main]
+async fn main() -> Result<(), sluice_worker::WorkerError> {
+    let args = Args::parse();
     Worker::builder(SERVICE)
         .function_with(checked("plain").unchecked_args())
         .function_with(checked("checked"))
@@ -37,6 +50,5 @@ pub(crate) async fn serve(args: Args) -> Result {
         .connect(&args.nats)
         .concurrency(4096)
         .run()
-        .await?;
-    Ok(())
+        .await
 }

@@ -1,0 +1,57 @@
+//! `/books`: the whole shelf. GET sends book by book as they are read; POST adds one.
+
+use futures_util::stream;
+use serde_json::json;
+use sluice_worker::resource::{
+    BuildError, Decision, Handler, Outcome, Reply, Resource, TraceTo, Visit, with,
+};
+
+use crate::book::{is_a_book, is_json};
+use crate::store::{Book, Store};
+
+/// The resource.
+///
+/// # Errors
+/// When it is put together wrongly.
+pub fn resource(store: &Store, trace: bool) -> Result<Resource, BuildError> {
+    let (all, taken, add) = (store.clone(), store.clone(), store.clone());
+    let is_taken = move |visit: &Visit| {
+        let book = visit.get::<Book>();
+        book.and_then(|book| taken.find(&book)).is_some()
+    };
+    Resource::graph()
+        .media_types(["application/x-ndjson"])
+        .decide(Decision::KnownContentType, with(is_json))
+        .decide(Decision::Processable, with(is_a_book))
+        .decide(Decision::Conflict, with(is_taken))
+        .get(with(move |_| books(&all)))
+        .post(with(move |visit| put_on_shelf(visit, &add)))
+        .handle(Handler::Conflict, "another book has this title and author")
+        .handle(
+            Handler::UnprocessableEntity,
+            "a book is {\"title\": text, \"author\": text, \"year\": number}",
+        )
+        .trace(if trace {
+            TraceTo::Header
+        } else {
+            TraceTo::Nothing
+        })
+        .build()
+}
+
+/// A line for each book, made when the client has room for it.
+fn books(store: &Store) -> Reply {
+    let lines = store.all().into_iter().map(|(id, stored)| {
+        let line = json!({ "id": id, "title": stored.book.title, "author": stored.book.author });
+        Ok(format!("{line}\n"))
+    });
+    Reply::stream(stream::iter(lines))
+}
+
+fn put_on_shelf(visit: &Visit, store: &Store) -> Outcome {
+    if let Some(book) = visit.get::<Book>() {
+        let id = store.add((*book).clone());
+        visit.set_location(format!("/books/{id}"));
+    }
+    Outcome::Done
+}

@@ -1,0 +1,164 @@
+//! Requests at paths that functions and resources declare (`GET /users/{id}`, `/books/{id}`).
+//!
+//! Functions answer their bare result, resources whatever they answer; what goes wrong is told as
+//! `application/problem+json` (RFC 9457).
+
+mod args;
+mod pieces;
+mod problem;
+mod resource;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use http::{HeaderValue, Method, Response, StatusCode};
+use sluice_protocol::{CallError, ErrorCode, Payload};
+
+pub(super) use self::pieces::Pieces;
+use self::problem::problem;
+pub(super) use self::resource::OfResource;
+use super::response::{self, Body};
+use super::{Asked, Edge, fields};
+use crate::edge::service::CallService;
+use crate::pipeline::Call;
+use crate::registry::routes::{Lookup, Target};
+use crate::reply::Reply;
+
+impl<S: CallService> Edge<S> {
+    /// Answers a request at a declared route; `None` if there is none.
+    pub(super) async fn declared<B>(&self, asked: &Asked<'_>, body: B) -> Option<Response<Body>>
+    where
+        B: http_body::Body<Data = Bytes>,
+    {
+        let head = asked.head;
+        let refused = |code, text: String| problem(&asked.id, CallError::new(code, text));
+        let version = match fields::version(&head.headers, None) {
+            Ok(version) => version,
+            Err(error) => return Some(problem(&asked.id, error)),
+        };
+        let path = head.uri.path();
+        let target = match self
+            .calls
+            .route(head.method.as_str(), path, version.as_deref())
+        {
+            Lookup::Nothing => return None,
+            Lookup::Malformed => {
+                let text = "the path is not percent-encoded UTF-8, or has dot segments";
+                return Some(refused(ErrorCode::InvalidRequest, text.to_owned()));
+            }
+            Lookup::WithoutSlash => return Some(without_slash(&head.uri)),
+            Lookup::Methods(allowed) => return Some(other_methods(asked, &allowed)),
+            Lookup::Version { of, known } => {
+                let version = version.unwrap_or_default();
+                let text = format!("{of} has no version {version:?} at this path");
+                let error = CallError::new(ErrorCode::UnknownVersion, text);
+                return Some(problem(&asked.id, error.with_detail("versions", known)));
+            }
+            Lookup::Found(target) => *target,
+        };
+        let answered = if target.spec.is_resource() {
+            self.resource(asked, target, body).await
+        } else {
+            self.bare(asked, target, body).await
+        };
+        Some(answered.unwrap_or_else(|error| problem(&asked.id, error)))
+    }
+
+    /// Calls a function and answers its result alone.
+    async fn bare<B>(
+        &self,
+        asked: &Asked<'_>,
+        target: Target,
+        body: B,
+    ) -> Result<Response<Body>, CallError>
+    where
+        B: http_body::Body<Data = Bytes>,
+    {
+        let permit = self.parts().capacity.enter()?;
+        asked.formats.check(target.spec.response_type)?;
+        let headers = &asked.head.headers;
+        let types = target.spec.arg_types.as_ref();
+        let of_url = args::of_url(asked.head.uri.query(), &target.params, types)?;
+        let (identity, caller) = self.identify(asked, None).await?;
+        let mut call = Call {
+            request_id: asked.id.clone(),
+            service: target.service,
+            request_type: target.request_type,
+            version: target.version,
+            args: of_url,
+            identity,
+            trace: fields::trace(headers, None),
+            timeout_ms: fields::timeout_ms(headers, None)?,
+            idempotent_only: matches!(asked.head.method, Method::GET | Method::HEAD),
+            idempotency_key: fields::idempotency_key(headers, None)?,
+            http: None,
+            caller,
+        };
+        // Last, so that a request that is refused in any case is refused unread.
+        let (encoding, bytes) = self.read_body(asked, body).await?;
+        if !bytes.is_empty() {
+            call.args = args::with_body(call.args, Payload { encoding, bytes })?;
+        }
+        let owner = call.identity.user_id.clone();
+        self.limited(call, async |call| match self.calls.call(call).await? {
+            Reply::Result(payload) => result(asked, &payload),
+            Reply::Accepted => Ok(response::empty(StatusCode::ACCEPTED)),
+            Reply::Async(answers) => {
+                let answer = self.acknowledge(asked, owner, answers, permit).await;
+                answer.map(without_body)
+            }
+            Reply::Stream(answers) => Ok(self.open_stream(asked, answers, permit)),
+        })
+        .await
+    }
+}
+
+/// A result as it is.
+fn result(asked: &Asked<'_>, payload: &Payload) -> Result<Response<Body>, CallError> {
+    let encoding = asked.formats.for_errors();
+    let payload = payload
+        .transcode(encoding)
+        .map_err(|reason| response::unsayable(&reason, encoding))?;
+    let mut response = response::empty(StatusCode::OK);
+    *response.body_mut() = Body::whole(payload.bytes);
+    let media_type = HeaderValue::from_static(payload.encoding.media_type());
+    response.headers_mut().insert(CONTENT_TYPE, media_type);
+    Ok(response)
+}
+
+/// An acknowledgement has no result: its `Location` says where that will be.
+fn without_body(mut response: Response<Body>) -> Response<Body> {
+    *response.body_mut() = Body::whole(Bytes::new());
+    response.headers_mut().remove(CONTENT_TYPE);
+    response.headers_mut().remove(CONTENT_LENGTH);
+    response
+}
+
+/// Where functions are, but none for this method.
+fn other_methods(asked: &Asked<'_>, allowed: &str) -> Response<Body> {
+    let method = &asked.head.method;
+    let mut response = if *method == Method::OPTIONS {
+        response::empty(StatusCode::NO_CONTENT)
+    } else {
+        let text = format!("{method} is not for this path; use {allowed}");
+        problem(&asked.id, CallError::new(ErrorCode::MethodNotAllowed, text))
+    };
+    if let Ok(allowed) = HeaderValue::from_str(allowed) {
+        response.headers_mut().insert(ALLOW, allowed);
+    }
+    response
+}
+
+/// Sends the client to the path without the slash at its end; 308 keeps method and body. Such a
+/// path begins with one slash: what begins with two is no route.
+fn without_slash(uri: &http::Uri) -> Response<Body> {
+    let path = uri.path().trim_end_matches('/');
+    let location = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    let mut response = response::empty(StatusCode::PERMANENT_REDIRECT);
+    if let Ok(location) = HeaderValue::from_str(&location) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
+}

@@ -1,0 +1,199 @@
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use sluice_protocol::function::ServiceConfig;
+use sluice_protocol::{ServiceName, Subjects};
+
+use super::*;
+use crate::registry::snapshot::{Function, Snapshot, Variant};
+
+/// A snapshot of these functions, each `{service, request_type, routes, …}`.
+fn snapshot(functions: &[Value]) -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    for function in functions {
+        let mut function = function.clone();
+        let service = function["service"].as_str().unwrap_or("s").to_owned();
+        let service = ServiceName::new(&service).unwrap();
+        function["idempotent"] = json!(true);
+        let text = json!({ "functions": [function] }).to_string();
+        let spec = ServiceConfig::parse(&service, &text)
+            .unwrap()
+            .functions
+            .remove(0);
+        let function = Function {
+            service: service.clone(),
+            request_type: spec.request_type.clone(),
+            version: spec.version.clone(),
+            call_subject: Subjects::default().call(&service, None, &spec.request_type),
+            disabled: spec.disabled,
+            round_robin: Arc::default(),
+            breaker: Arc::default(),
+            bulkhead: Arc::default(),
+            variants: vec![Variant {
+                config_hash: "c".to_owned(),
+                fixed_subject: Some("f".to_owned()),
+                instances: Vec::new(),
+                spec: Arc::new(spec.clone()),
+            }],
+        };
+        let functions = snapshot.services.entry(service).or_default();
+        let versions = functions.entry(spec.request_type).or_default();
+        versions.versions.push(Arc::new(function));
+    }
+    snapshot.routes = Routes::of(&snapshot.services);
+    snapshot
+}
+
+fn with(name: &str, routes: &[&str]) -> Value {
+    json!({ "request_type": name, "routes": routes })
+}
+
+/// Where a request goes: `name k=v …`, or what becomes of it.
+fn goes(snapshot: &Snapshot, method: &str, path: &str) -> String {
+    goes_as(snapshot, method, path, None)
+}
+
+fn goes_as(snapshot: &Snapshot, method: &str, path: &str, version: Option<&str>) -> String {
+    match snapshot.route(method, path, version) {
+        Lookup::Nothing => "nothing".to_owned(),
+        Lookup::Malformed => "malformed".to_owned(),
+        Lookup::WithoutSlash => "without slash".to_owned(),
+        Lookup::Methods(allow) => allow,
+        Lookup::Version { of, known } => format!("{of} has {}", known.join(" ")),
+        Lookup::Found(target) => {
+            let mut out = target.request_type.to_string();
+            if let Some(version) = target.version {
+                out.push_str(&format!("@{version}"));
+            }
+            for (name, value) in target.params {
+                out.push_str(&format!(" {name}={value}"));
+            }
+            out
+        }
+    }
+}
+
+#[test]
+fn a_text_wins_over_a_parameter_and_that_over_the_rest() {
+    let all = snapshot(&[
+        with("root", &["GET /"]),
+        with("me", &["GET /users/me"]),
+        with("user", &["GET /users/{id}"]),
+        with("any", &["GET /users/{*path}"]),
+        with("post", &["GET /users/{id}/posts/{post}"]),
+        with("mine", &["GET /users/me/posts"]),
+    ]);
+    for (path, expected) in [
+        ("/", "root"),
+        ("/users/me", "me"),
+        ("/users/you", "user id=you"),
+        ("/users/you/cars/1", "any path=you/cars/1"),
+        ("/users/you/posts/7", "post id=you post=7"),
+        // The better branch leads nowhere: the other is tried.
+        ("/users/me/posts/7", "post id=me post=7"),
+        ("/users/me/posts", "mine"),
+        ("/users/me/cars", "any path=me/cars"),
+        ("/users", "nothing"),
+        ("/USERS/me", "nothing"),
+    ] {
+        assert_eq!(goes(&all, "GET", path), expected, "{path}");
+    }
+}
+
+#[test]
+fn segments_are_decoded_one_by_one() {
+    let all = snapshot(&[
+        with("user", &["GET /users/{id}"]),
+        with("files", &["GET /f/{*path}"]),
+    ]);
+    for (path, expected) in [
+        ("/users/a%2Fb", "user id=a/b"),
+        ("/%75sers/%C3%A9", "user id=é"),
+        ("/users/%2e%2E", "malformed"),
+        ("/f/../users/1", "malformed"),
+        ("/users/%", "malformed"),
+        ("/users/%ff", "malformed"),
+        ("/users/a%00", "malformed"),
+        ("/users/a+b", "user id=a+b"),
+        // An empty part is no value.
+        ("/users//", "nothing"),
+        ("//users/1", "nothing"),
+        ("/f/a//b", "files path=a//b"),
+        ("/users/1/", "without slash"),
+        ("/f/a/", "files path=a/"),
+        ("*", "malformed"),
+        ("", "malformed"),
+    ] {
+        assert_eq!(goes(&all, "GET", path), expected, "{path}");
+    }
+}
+
+#[test]
+fn methods_have_owners_of_their_own() {
+    let resource = json!({ "request_type": "book", "kind": "resource", "routes": ["/books/{id}"] });
+    let all = snapshot(&[
+        with("get", &["GET /u/{id}"]),
+        with("put", &["PUT /u/{name}"]),
+        with("head", &["HEAD /h"]),
+        resource,
+    ]);
+    assert_eq!(goes(&all, "GET", "/u/1"), "get id=1");
+    assert_eq!(goes(&all, "HEAD", "/u/1"), "get id=1");
+    assert_eq!(goes(&all, "PUT", "/u/1"), "put name=1");
+    assert_eq!(goes(&all, "DELETE", "/u/1"), "GET, HEAD, OPTIONS, PUT");
+    assert_eq!(goes(&all, "OPTIONS", "/u/1"), "GET, HEAD, OPTIONS, PUT");
+    assert_eq!(goes(&all, "GET", "/h"), "HEAD, OPTIONS");
+    for method in ["GET", "OPTIONS", "BREW"] {
+        assert_eq!(goes(&all, method, "/books/1"), "book id=1");
+    }
+}
+
+#[test]
+fn a_route_serves_the_version_that_has_it() {
+    let version = |version: &str, route: &str| json!({ "request_type": "user", "version": version, "routes": [route] });
+    let all = snapshot(&[
+        version("1", "GET /users/{id}"),
+        version("2", "GET /users/{user}"),
+        version("3", "GET /people/{id}"),
+    ]);
+    assert_eq!(goes(&all, "GET", "/people/7"), "user@3 id=7");
+    assert_eq!(
+        goes(&all, "GET", "/users/7"),
+        "user@2 user=7",
+        "the newest that has it"
+    );
+    assert_eq!(goes_as(&all, "GET", "/users/7", Some("1")), "user@1 id=7");
+    assert_eq!(
+        goes_as(&all, "GET", "/users/7", Some("3")),
+        "s.user has 1 2"
+    );
+}
+
+#[test]
+fn services_cannot_have_the_same_route() {
+    let spec = |service: &str, routes: &[&str], kind: &str| {
+        let text = json!({ "functions": [
+            { "request_type": "f", "kind": kind, "idempotent": true, "routes": routes },
+        ] });
+        let service = ServiceName::new(service).unwrap();
+        ServiceConfig::parse(&service, &text.to_string())
+            .unwrap()
+            .functions
+            .remove(0)
+    };
+    let a = spec("a", &["GET /x", "GET /users/{id}"], "function");
+    let b = spec("b", &["PUT /users/{id}", "GET /users/{name}"], "function");
+    let c = spec("c", &["/users/{x}"], "resource");
+    assert_eq!(conflict(&b, &a), Some((1, "GET /users/{id}")));
+    assert_eq!(conflict(&c, &a), Some((0, "GET /users/{id}")));
+    assert_eq!(conflict(&spec("d", &["/users"], "resource"), &a), None);
+}
+
+proptest! {
+    #[test]
+    fn strangers_paths_never_panic(path in "(/[a-z%2F.{}*]{0,6}){0,70}|.{0,40}", method in "[A-Z]{0,7}") {
+        let all = snapshot(&[with("a", &["GET /{a}/{b}"]), with("b", &["GET /{a}/x/{*c}"])]);
+        let _ = all.route(&method, &path, None);
+    }
+}

@@ -1,0 +1,8 @@
+//! Routes that workers declare, for functions and resources, with real processes: the library
+//! behind a gateway.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may do what tests may")]
+
+mod functions;
+mod library;
+mod resource;
