@@ -4,6 +4,7 @@ pub mod access;
 pub mod action;
 mod answer;
 mod audit;
+mod diagnostics;
 mod guards;
 mod instances;
 mod limits;
@@ -36,6 +37,7 @@ use tokio_util::sync::CancellationToken;
 use self::access::{Access, Guard, guard};
 use self::audit::Audit;
 use crate::config::Config;
+use crate::diagnostics::Diagnostics;
 use crate::dispatch::guards::{Breakers, Bulkheads};
 use crate::health::Health;
 use crate::identity::Identifier;
@@ -74,6 +76,8 @@ pub struct Parts {
     pub usage: Arc<Usage>,
     /// What operators have decided.
     pub steering: Arc<Steering>,
+    /// Questions to this gateway and the others.
+    pub diagnostics: Arc<Diagnostics>,
 }
 
 /// What a handler works with.

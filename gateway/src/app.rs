@@ -11,7 +11,7 @@ mod steering;
 use std::net::SocketAddr;
 
 pub use self::dev::DevOptions;
-pub use self::embedded::Gateway;
+pub use self::embedded::{Gateway, GatewayBuilder};
 pub use self::serve::AppError;
 use crate::config::Config;
 

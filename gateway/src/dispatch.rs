@@ -9,6 +9,7 @@
 pub mod breaker;
 pub mod broker;
 pub mod bulkhead;
+pub mod custom;
 pub mod guards;
 pub mod inbox;
 pub mod mailbox;
@@ -38,6 +39,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::broker::Broker;
+use self::custom::Selectors;
 use self::exchange::{Exchange, Progress};
 use self::inbox::Inbox;
 use crate::config::{BreakerOptions, DispatchOptions};
@@ -92,6 +94,7 @@ pub(crate) struct Context {
     pub(crate) options: DispatchOptions,
     pub(crate) breaker: BreakerOptions,
     pub(crate) recorder: Arc<Recorder>,
+    pub(crate) selectors: Selectors,
 }
 
 /// Dispatches calls that passed the pipeline. One for each shard.
@@ -119,8 +122,22 @@ impl Dispatcher {
                 options,
                 breaker,
                 recorder: Arc::default(),
+                selectors: Selectors::default(),
             }),
             live: Arc::default(),
+        }
+    }
+
+    /// The same, with instances of some functions selected by code of the embedding program.
+    #[must_use]
+    pub fn selecting_by(self, selectors: Selectors) -> Self {
+        let context = (*self.context).clone();
+        Self {
+            context: Arc::new(Context {
+                selectors,
+                ..context
+            }),
+            live: self.live,
         }
     }
 

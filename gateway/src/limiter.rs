@@ -14,6 +14,7 @@ mod limit;
 mod log;
 mod memory;
 mod operate;
+mod peek;
 mod redis;
 mod refused;
 mod rules;
@@ -35,6 +36,7 @@ use tokio::time::Instant;
 pub use self::key::{Asking, Key};
 pub use self::limit::{Fault, Limit};
 pub use self::operate::{OperateError, Status};
+pub use self::peek::LimitLook;
 pub use self::refused::Refused;
 pub use self::rules::Rule;
 

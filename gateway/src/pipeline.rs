@@ -1,6 +1,7 @@
 //! The ordered stages that every call passes, from whatever edge it came.
 
 mod authorize;
+pub mod explain;
 mod hooks;
 mod limit;
 mod once;
@@ -20,12 +21,14 @@ use self::hooks::{After, Hooks};
 use self::resolve::Resolved;
 pub use self::validate::Ready;
 use crate::config::Config;
+use crate::diagnostics::trace::{Traced, Tracer, told};
 use crate::dispatch::Dispatcher;
 use crate::health::Health;
 use crate::hooks::Callbacks;
 use crate::idempotency::OnceStore;
 use crate::idempotency::memory::MemoryOnce;
 use crate::limiter::{Limiter, Quota, Refused};
+use crate::middleware::Chain;
 use crate::overrides::Notice;
 use crate::registry::Registry;
 use crate::reply::Reply;
@@ -94,6 +97,8 @@ pub struct Caller {
     pub quota: Option<Arc<OnceLock<Quota>>>,
     /// Where an edge wants to hear that the version is on its way out.
     pub notice: Option<Arc<OnceLock<Arc<Notice>>>>,
+    /// Where a live trace wants to hear what happens to the call.
+    pub traced: Option<Arc<Traced>>,
 }
 
 /// What the gateway allows at most, whatever a function asks for.
@@ -102,6 +107,16 @@ struct Limits {
     timeout: Duration,
     stream: Duration,
     suggest: bool,
+}
+
+impl Limits {
+    fn of(config: &Config) -> Self {
+        Self {
+            timeout: config.gateway.max_timeout,
+            stream: config.gateway.max_stream_duration,
+            suggest: config.gateway.detail_error,
+        }
+    }
 }
 
 /// Takes calls through all stages. One for each shard.
@@ -118,6 +133,8 @@ pub struct Pipeline {
     recorder: Arc<Recorder>,
     /// Under which number its callers are counted.
     shard: usize,
+    tracer: Arc<Tracer>,
+    middleware: Chain,
 }
 
 impl Pipeline {
@@ -131,11 +148,7 @@ impl Pipeline {
         health: Arc<Health>,
         callbacks: Arc<Callbacks>,
     ) -> Self {
-        let limits = Limits {
-            timeout: config.gateway.max_timeout,
-            stream: config.gateway.max_stream_duration,
-            suggest: config.gateway.detail_error,
-        };
+        let limits = Limits::of(config);
         let hooks = Hooks::new(registry.clone(), dispatcher.clone(), callbacks, limits);
         Self {
             registry,
@@ -151,6 +164,8 @@ impl Pipeline {
             refused: Arc::new(Refused::new(config.limits.refused_per_minute)),
             recorder: Arc::default(),
             shard: 0,
+            tracer: Arc::default(),
+            middleware: Chain::default(),
         }
     }
 
@@ -158,6 +173,20 @@ impl Pipeline {
     #[must_use]
     pub fn of_shard(mut self, shard: usize) -> Self {
         self.shard = shard;
+        self
+    }
+
+    /// The same, with code of an embedding program before all stages.
+    #[must_use]
+    pub fn behind(mut self, middleware: Chain) -> Self {
+        self.middleware = middleware;
+        self
+    }
+
+    /// The same, telling this tracer of the calls that somebody watches.
+    #[must_use]
+    pub fn traced_by(mut self, tracer: Arc<Tracer>) -> Self {
+        self.tracer = tracer;
         self
     }
 
@@ -217,14 +246,26 @@ impl Pipeline {
     /// Whatever refuses it, or its failure.
     pub async fn run(&self, mut call: Call) -> Result<Reply, CallError> {
         let mut record = self.recorder.begin(&mut call);
-        let outcome = self.answer(call, &mut record).await;
+        self.tracer.mark(&mut call);
+        let outcome = match call.caller.traced.clone() {
+            None => self.answer(call, &mut record).await,
+            Some(traced) => {
+                let outcome = Box::pin(self.answer(call, &mut record)).await;
+                traced.stage("answered", &outcome);
+                outcome
+            }
+        };
         record.finish(outcome)
     }
 
-    async fn answer(&self, call: Call, record: &mut CallRecord) -> Result<Reply, CallError> {
+    async fn answer(&self, mut call: Call, record: &mut CallRecord) -> Result<Reply, CallError> {
         let address = call.caller.address;
         let checked = self.refused.check(address);
         checked.inspect_err(|_| self.recorder.inc(Series::RefusedWindow))?;
+        if !self.middleware.is_empty() {
+            let passed = self.middleware.pass(&mut call).await;
+            passed.inspect_err(|error| self.refused.note(address, error))?;
+        }
         // As the client asked: later stages may change the args.
         let asked = once::Asked::of(&call);
         // All later stages need the function's spec.
@@ -261,16 +302,22 @@ impl Pipeline {
 
     /// The stages between resolve and dispatch, in order.
     async fn check(&self, call: Resolved) -> Result<Ready, CallError> {
+        let to = call.call.caller.traced.clone();
         // Before anything is told about args or done for it: a stranger learns nothing, and costs
         // no worker anything.
-        let call = authorize::admit(call)?;
+        let call = told(&to, "admit", authorize::admit(call))?;
         // Before all that looks at args: it may change them.
-        let call = hooks::before(&self.hooks, call).await?;
+        let call = told(&to, "before hook", hooks::before(&self.hooks, call).await)?;
         // On the args that are sent, not on those that came.
-        let call = authorize::authorize(&self.hooks, call).await?;
+        let call = told(
+            &to,
+            "authorize",
+            authorize::authorize(&self.hooks, call).await,
+        )?;
         // After authorize: a call that is denied uses up no quota.
-        let call = limit::limit(&self.limiter, &self.recorder.meters, call).await?;
+        let limited = limit::limit(&self.limiter, &self.recorder.meters, call).await;
+        let call = told(&to, "limit", limited)?;
         // Before any acknowledgement: every fault is reported while it can be.
-        validate::validate(call)
+        told(&to, "validate", validate::validate(call))
     }
 }

@@ -209,6 +209,25 @@ impl Subjects {
         format!("{}.gateway.event", self.prefix)
     }
 
+    /// `<p>.gateway.ask`: a question that every gateway answers for itself.
+    #[must_use]
+    pub fn ask(&self) -> String {
+        format!("{}.gateway.ask", self.prefix)
+    }
+
+    /// `<p>.gateway.trace.<id>`: what gateways tell of the calls that one trace is about.
+    #[must_use]
+    pub fn trace(&self, id: &str) -> String {
+        format!("{}.gateway.trace.{}", self.prefix, encode_token(id))
+    }
+
+    /// `_INBOX.<p>.<gateway>.ask.<id>`: where answers of other gateways to one question arrive.
+    #[must_use]
+    pub fn answers(&self, gateway: &str, id: &str) -> String {
+        let (gateway, id) = (encode_token(gateway), encode_token(id));
+        format!("_INBOX.{}.{gateway}.ask.{id}", self.prefix)
+    }
+
     /// `_INBOX.<p>.<gateway>.<shard>`: replies arrive one token below.
     #[must_use]
     pub fn inbox(&self, gateway: &str, shard: usize) -> String {

@@ -34,6 +34,7 @@ areas! {
     Log = "log", "Levels of the log.";
     Metrics = "metrics", "Metrics and the traffic of functions.";
     Config = "config", "The configuration as it runs.";
+    Diagnostics = "diagnostics", "Health by part, the cluster, live traces.";
     Audit = "audit", "Who changed what.";
 }
 

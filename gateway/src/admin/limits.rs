@@ -108,6 +108,31 @@ pub(super) async fn reset(
     }
 }
 
+/// `POST /v1/limits/{name}/check?value=…`: counts one call of a key, as a call would.
+pub(super) async fn check(
+    State(desk): State<Desk>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let values = values(query.as_deref());
+    match desk.parts.limiter.check(&name, &values).await {
+        Ok(Ok(quota)) => {
+            let remaining = quota.map(|quota| quota.remaining);
+            let body = json!({ "admitted": true, "limit": name, "remaining": remaining });
+            answer::json(StatusCode::OK, &body)
+        }
+        Ok(Err(refusal)) => {
+            let error = refusal.into_error(&name);
+            let body = json!({
+                "admitted": false, "limit": name, "error_code": error.code_text(),
+                "error": error.message, "details": error.details,
+            });
+            answer::json(StatusCode::OK, &body)
+        }
+        Err(error) => refuse(&error),
+    }
+}
+
 /// A limit in the body; its name stands in the path.
 fn read(name: &str, body: &[u8]) -> Result<Limit, String> {
     let mut value: serde_json::Value =

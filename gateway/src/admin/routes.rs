@@ -7,7 +7,8 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 use super::action::{Action, Area};
 use super::openapi::{self, Field};
 use super::{
-    Desk, guards, instances, limits, live, pins, revocations, services, sticky, telemetry, versions,
+    Desk, diagnostics, guards, instances, limits, live, pins, revocations, services, sticky,
+    telemetry, versions,
 };
 
 /// One route.
@@ -92,6 +93,7 @@ pub(super) fn all() -> Vec<Route> {
     all.extend(of_versions());
     all.extend(of_instances());
     all.extend(of_limits());
+    all.extend(of_diagnostics());
     all.extend(of_the_rest());
     all
 }
@@ -365,6 +367,64 @@ fn of_limits() -> Vec<Route> {
             "Forgets what a key has used, or all keys.",
         )
         .query(&["value"]),
+    ]
+}
+
+fn of_diagnostics() -> Vec<Route> {
+    let area = Area::Diagnostics;
+    vec![
+        reads(
+            "/v1/health",
+            area,
+            get(diagnostics::health),
+            "How each part of this gateway is; the worst wins.",
+        ),
+        reads(
+            "/v1/cluster",
+            area,
+            get(diagnostics::cluster),
+            "All gateways and workers, and who sees whom.",
+        ),
+        reads(
+            "/v1/trace",
+            area,
+            get(diagnostics::trace),
+            "Live calls as they happen at any gateway, for a bounded time.",
+        ),
+        reads(
+            "/v1/verify/{service}/{version}",
+            Area::Services,
+            get(diagnostics::verify),
+            "Whether a version of a service is the same at all gateways.",
+        ),
+        reads(
+            "/v1/flow/{service}/{function}",
+            Area::Services,
+            get(diagnostics::flow),
+            "What would happen to a call, stage by stage.",
+        )
+        .query(&["version"]),
+        Route::new(
+            Method::POST,
+            "/v1/explain",
+            // It changes nothing; a request does not fit into a query.
+            Action::read(Area::Services),
+            post(diagnostics::explain),
+            "What would happen to this request, without sending it.",
+        ),
+        reads(
+            "/v1/export",
+            Area::Services,
+            get(diagnostics::export),
+            "Functions as JSON or as a configuration file.",
+        ),
+        writes(
+            Method::POST,
+            "/v1/limits/{name}/check",
+            Area::Limits,
+            post(limits::check),
+            "Asks a limit for a key by hand, and uses it up if wanted.",
+        ),
     ]
 }
 

@@ -35,10 +35,12 @@ fn parts(anonymous_read: bool) -> Parts {
         token("none", NONE, &[]),
         token("read", READ, &["*:read"]),
     ];
+    let config = Arc::new(config);
     let registry = Registry::taking_overrides();
     let health: Arc<Health> = Arc::default();
     let limiter = Arc::new(Limiter::in_memory(&config.limit, &config.limits));
-    let breakers = Breakers::new(registry.clone(), Clock::start(), config.breaker.clone());
+    let clock = Clock::start();
+    let breakers = Breakers::new(registry.clone(), clock, config.breaker.clone());
     let telemetry = Arc::new(Telemetry::new(Sources {
         registry: registry.clone(),
         health: health.clone(),
@@ -46,6 +48,18 @@ fn parts(anonymous_read: bool) -> Parts {
         limiter: limiter.clone(),
         breakers: breakers.clone(),
     }));
+    let asked = crate::diagnostics::Parts {
+        registry: registry.clone(),
+        health: health.clone(),
+        config: config.clone(),
+        limiter: limiter.clone(),
+        callbacks: Arc::default(),
+        clock,
+        http: config.http.listen,
+        admin: config.admin.listen,
+        tracer: Arc::default(),
+    };
+    let peers = crate::diagnostics::peers::Peers::none("g");
     Parts {
         telemetry,
         breakers,
@@ -58,7 +72,8 @@ fn parts(anonymous_read: bool) -> Parts {
         health,
         limiter,
         identifier: Arc::new(Identifier::new(&config)),
-        config: Arc::new(config),
+        config,
+        diagnostics: Arc::new(Diagnostics::new(asked, peers)),
     }
 }
 

@@ -10,12 +10,14 @@ use sluice_protocol::Subjects;
 use tokio_util::sync::CancellationToken;
 
 use super::descriptors;
+use super::embedded::Extras;
 use super::limits;
 use super::shards::{Shards, Shared};
 use super::steering;
 use crate::admin;
 use crate::config::Config;
 use crate::dev::page::Page;
+use crate::diagnostics::{self, Diagnostics, peers::Peers, trace::Tracer};
 use crate::dispatch::Clock;
 use crate::dispatch::guards::{Breakers, Bulkheads};
 use crate::dispatch::nats::{self, ConnectError};
@@ -60,6 +62,9 @@ pub enum AppError {
     /// The functions of the config file are not usable.
     #[error(transparent)]
     Fixed(#[from] InvalidFixed),
+    /// The embedding program's own functions cannot be served.
+    #[error("the gateway's own functions: {0}")]
+    Functions(String),
     /// Told twice to end.
     #[error("a second signal ended the drain: calls in flight were cut")]
     Interrupted,
@@ -122,15 +127,21 @@ pub(super) struct Running {
 
 impl Running {
     pub(super) async fn start(config: Config) -> Result<Self, AppError> {
-        Self::start_with(config, false).await
+        Self::start_with(config, false, Extras::default()).await
     }
 
     /// With the page of `sluice dev`.
     pub(super) async fn start_dev(config: Config) -> Result<Self, AppError> {
-        Self::start_with(config, true).await
+        Self::start_with(config, true, Extras::default()).await
     }
 
-    async fn start_with(mut config: Config, page: bool) -> Result<Self, AppError> {
+    /// With what a program that embeds the gateway brings along.
+    pub(super) async fn start_with(
+        mut config: Config,
+        page: bool,
+        extras: Extras,
+    ) -> Result<Self, AppError> {
+        let callbacks = Arc::new(extras.callbacks);
         if config.gateway.id.is_empty() {
             config.gateway.id = format!("{:012x}", rand::random::<u64>() >> 16);
         }
@@ -141,6 +152,7 @@ impl Running {
         let (registry, client) = start_registry(&config, &subjects, &health, &background).await?;
         let identifier = Arc::new(Identifier::new(&config));
         identifier.start(&background);
+        let peers = Peers::new(client.clone(), subjects.clone(), &config.gateway.id);
         follow_revocations(&identifier, &config, &client, &subjects, &background).await?;
         let steering = steering::start(&config, &registry, &client, &subjects, &background).await?;
         let limits = {
@@ -180,6 +192,21 @@ impl Running {
         };
         let telemetry = Arc::new(Telemetry::new(sources));
         tokio::spawn(telemetry.clone().sample(background.clone()));
+        let tracer = Arc::new(Tracer::of(&config.gateway.id));
+        let parts = diagnostics::Parts {
+            registry: registry.clone(),
+            health: health.clone(),
+            config: config.clone(),
+            limiter: limits.limiter.clone(),
+            callbacks: callbacks.clone(),
+            clock,
+            http,
+            admin,
+            tracer: tracer.clone(),
+        };
+        let diagnostics = Arc::new(Diagnostics::new(parts, peers));
+        let answering = diagnostics::peers::answer_others(diagnostics.clone(), background.clone());
+        tokio::spawn(answering);
         let router = admin::router(admin::Parts {
             usage: steering::count_callers(&config, &registry, &background)?,
             breakers,
@@ -193,12 +220,14 @@ impl Running {
             identifier: identifier.clone(),
             telemetry: telemetry.clone(),
             steering: steering.clone(),
+            diagnostics,
         });
         tokio::spawn(admin::serve(admin_listener, router, background.clone()));
         let shared = Shared {
             subjects,
             clock,
             live,
+            tracer,
             registry: registry.clone(),
             stores,
             page: page.then(|| Arc::new(Page::new(registry.clone()))),
@@ -207,8 +236,10 @@ impl Running {
             limits,
             identifier,
             config: config.clone(),
-            callbacks: Arc::default(),
             telemetry,
+            callbacks,
+            middleware: extras.middleware,
+            selectors: extras.selectors,
         };
         let shards = Shards::start(listeners, &shared).await?;
         Ok(Self {

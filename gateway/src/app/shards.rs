@@ -12,6 +12,8 @@ use super::AppError;
 use super::limits::Limits;
 use crate::config::Config;
 use crate::dev::page::Page;
+use crate::diagnostics::trace::Tracer;
+use crate::dispatch::custom::Selectors;
 use crate::dispatch::inbox::Inbox;
 use crate::dispatch::nats::{self, NatsBroker};
 use crate::dispatch::{Clock, Dispatcher, Link};
@@ -21,6 +23,7 @@ use crate::health::Health;
 use crate::hooks::Callbacks;
 use crate::identity::Identifier;
 use crate::live::Live;
+use crate::middleware::Chain;
 use crate::pipeline::Pipeline;
 use crate::registry::Registry;
 use crate::shard::Shard;
@@ -43,6 +46,9 @@ pub(super) struct Shared {
     pub(super) callbacks: Arc<Callbacks>,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) live: Arc<Live>,
+    pub(super) tracer: Arc<Tracer>,
+    pub(super) middleware: Chain,
+    pub(super) selectors: Selectors,
 }
 
 /// For what goes on behind the callers' backs, after the last call.
@@ -185,7 +191,8 @@ fn shard(id: usize, shared: &Shared, stores: Stores, broker: Arc<NatsBroker>) ->
         shared.config.breaker.clone(),
     )
     .recorded_by(recorder.clone())
-    .listed_in(shared.live.clone());
+    .listed_in(shared.live.clone())
+    .selecting_by(shared.selectors.clone());
     Arc::new(Shard {
         id,
         pipeline: Pipeline::new(
@@ -198,6 +205,8 @@ fn shard(id: usize, shared: &Shared, stores: Stores, broker: Arc<NatsBroker>) ->
         .with_once(stores.once)
         .of_shard(id)
         .limited_by(limiter, shared.limits.refused.clone())
+        .traced_by(shared.tracer.clone())
+        .behind(shared.middleware.clone())
         .recorded_by(recorder.clone()),
         recorder,
         results: stores.results,

@@ -4,6 +4,7 @@
 mod failure;
 mod outcome;
 mod send;
+mod told;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -105,6 +106,7 @@ impl Exchange {
         loop {
             match self.step().await {
                 Ok(Some(progress)) => {
+                    self.tell_progress(&progress);
                     self.goes_well();
                     return Ok(progress);
                 }

@@ -145,7 +145,7 @@ impl Failure {
 }
 
 /// The refusal of a breaker: the call was not sent.
-pub(super) fn circuit_open(function: &str, wait_ms: u64) -> CallError {
+pub(crate) fn circuit_open(function: &str, wait_ms: u64) -> CallError {
     let text = format!(
         "{function} has failed too often of late, so it was not called; try again in {wait_ms} ms"
     );

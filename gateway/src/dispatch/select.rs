@@ -1,5 +1,6 @@
 //! Which instance gets the next attempt of a call.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -7,6 +8,7 @@ use sluice_protocol::argument::{ArgValue, top_level};
 use sluice_protocol::function::ChooseNodeMode;
 use sluice_protocol::{Identity, InstanceId, Payload};
 
+use super::custom::Selector;
 use super::rendezvous::score;
 use crate::registry::snapshot::{Function, Instance, Variant};
 use crate::sticky::StickyStore;
@@ -32,7 +34,6 @@ pub enum Nobody {
 }
 
 /// What selection reads of a call.
-#[derive(Debug)]
 pub struct Selection<'a> {
     /// The function.
     pub function: &'a Function,
@@ -48,6 +49,8 @@ pub struct Selection<'a> {
     pub tried: &'a [InstanceId],
     /// Milliseconds of the clock that [`Instance::suspend`] uses.
     pub now_ms: u64,
+    /// Code of an embedding program that selects for this function.
+    pub custom: Option<&'a dyn Selector>,
 }
 
 impl Selection<'_> {
@@ -68,6 +71,7 @@ impl Selection<'_> {
         }
         let mode = &self.variant.spec.choose_node_mode;
         if matches!(mode, ChooseNodeMode::Random)
+            && self.custom.is_none()
             && self.tried.is_empty()
             && self.function.variants.len() == 1
             && !self.function.by_instance
@@ -78,6 +82,9 @@ impl Selection<'_> {
             return Ok(Target::Group);
         }
         let candidates = self.candidates()?;
+        if let Some(picked) = self.by_custom(&candidates) {
+            return Ok(Target::Instance(picked.clone()));
+        }
         let picked = match mode {
             ChooseNodeMode::Random => random(&candidates),
             ChooseNodeMode::RoundRobin => self.round_robin(&candidates),
@@ -93,6 +100,20 @@ impl Selection<'_> {
             ChooseNodeMode::LeastLoaded => least_loaded(&candidates),
         };
         picked.map(Target::Instance).ok_or(Nobody::Left)
+    }
+
+    /// What an embedding program's own code picks. A panic of it is no pick.
+    fn by_custom<'c>(&self, candidates: &[&'c Arc<Instance>]) -> Option<&'c Arc<Instance>> {
+        let custom = self.custom?;
+        let pick = AssertUnwindSafe(|| custom.select(self, candidates));
+        let place = catch_unwind(pick).unwrap_or_else(|_| {
+            tracing::error!(
+                function = self.variant.spec.label(),
+                "the gateway's own selector panicked"
+            );
+            None
+        });
+        candidates.get(place?).copied()
     }
 
     /// Whether somebody is left who has not been tried.

@@ -30,12 +30,17 @@ impl Permitted {
 
 /// Checks rules that read no args.
 pub(super) fn admit(call: Resolved) -> Result<Admitted, CallError> {
+    admits(&call).map(|()| Admitted(call))
+}
+
+/// Whether the rules that read no args let the caller in.
+pub(super) fn admits(call: &Resolved) -> Result<(), CallError> {
     let spec = call.spec();
     let later = spec.permission_callback.is_some() || spec.check_permission.reads_args();
     if later || spec.check_permission.allows(&call.call.identity, None) {
-        return Ok(Admitted(call));
+        return Ok(());
     }
-    Err(denied(&call))
+    Err(denied(call))
 }
 
 /// Checks the rest: the permission callback where there is one, which decides instead of any other
@@ -45,17 +50,23 @@ pub(super) async fn authorize(hooks: &Hooks, call: Hooked) -> Result<Permitted, 
     let spec = call.spec();
     let allowed = match &spec.permission_callback {
         Some(callback) => Box::pin(hooks.permits(&call, callback)).await,
-        None => {
-            let (orders, identity) = (spec.arg_orders.as_ref(), &call.call.identity);
-            let args = &call.call.args;
-            spec.check_permission.permits(orders, identity, args)
-        }
+        None => return permits(&call).map(|()| Permitted(call)),
     };
     if allowed {
         Ok(Permitted(call))
     } else {
         Err(denied(&call))
     }
+}
+
+/// Whether the function's own rule lets the caller in, args included.
+pub(super) fn permits(call: &Resolved) -> Result<(), CallError> {
+    let spec = call.spec();
+    let (orders, identity) = (spec.arg_orders.as_ref(), &call.call.identity);
+    let allowed = spec
+        .check_permission
+        .permits(orders, identity, &call.call.args);
+    if allowed { Ok(()) } else { Err(denied(call)) }
 }
 
 fn denied(call: &Resolved) -> CallError {

@@ -189,7 +189,7 @@ fn hook_deadline(spec: &FunctionSpec, deadline: Instant) -> Instant {
     deadline.min(Instant::now() + Duration::from_millis(spec.hook_timeout_ms))
 }
 
-fn name(callback: &Callback) -> String {
+pub(super) fn name(callback: &Callback) -> String {
     format!("{}.{}", callback.service, callback.request_type)
 }
 

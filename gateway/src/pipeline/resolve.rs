@@ -56,14 +56,18 @@ pub(super) fn resolve(
     record: &mut CallRecord,
 ) -> Result<Resolved, CallError> {
     let resolved = find(snapshot, call, limits)?;
-    let spec = resolved.spec();
+    record.resolved(&resolved.function);
+    open(snapshot, &resolved)?;
+    Ok(resolved)
+}
+
+/// Whether clients may call what was found, at all.
+pub(super) fn open(snapshot: &Snapshot, resolved: &Resolved) -> Result<(), CallError> {
     // An internal function does not exist for clients.
-    if spec.internal {
+    if resolved.spec().internal {
         return Err(unknown_function(snapshot, &resolved.call, false));
     }
-    record.resolved(&resolved.function);
-    callable(&resolved)?;
-    Ok(resolved)
+    callable(resolved)
 }
 
 /// Finds the function of a hook or permission callback: internal ones too, but only sync ones.
@@ -81,7 +85,8 @@ pub(super) fn resolve_callback(
     Ok(resolved)
 }
 
-fn find(snapshot: &Snapshot, call: Call, limits: Limits) -> Result<Resolved, CallError> {
+/// The function by its name, whether or not it can be called.
+pub(super) fn find(snapshot: &Snapshot, call: Call, limits: Limits) -> Result<Resolved, CallError> {
     let (service, name) = (call.service.as_str(), call.request_type.as_str());
     let caller = (
         call.identity.user_id.as_deref(),

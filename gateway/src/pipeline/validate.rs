@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::HttpRequest;
 use super::limit::Limited;
 use super::resolve::Resolved;
+use crate::diagnostics::trace::Traced;
 use crate::registry::callers::Caller;
 use crate::registry::snapshot::{Function, Snapshot, Variant};
 
@@ -48,11 +49,7 @@ pub(super) fn well_formed(call: &Resolved) -> Result<(), CallError> {
 
 fn ready(mut call: Resolved, deadline: Instant) -> Result<Ready, CallError> {
     let args = std::mem::replace(&mut call.call.args, sluice_protocol::request::no_args());
-    let types = call.spec().arg_types.as_ref();
-    let args = argument::check(types, args)
-        .map(CheckedArgs::into_payload)
-        .map_err(|faults| invalid(call.spec(), &faults))?;
-    let args = for_workers(&call, args)?;
+    let args = checked(&call, args)?;
     let frame_timeout = call.frame_timeout();
     Ok(Ready {
         call,
@@ -60,6 +57,15 @@ fn ready(mut call: Resolved, deadline: Instant) -> Result<Ready, CallError> {
         deadline,
         frame_timeout,
     })
+}
+
+/// The args as workers get them.
+pub(super) fn checked(call: &Resolved, args: Payload) -> Result<Payload, CallError> {
+    let types = call.spec().arg_types.as_ref();
+    let args = argument::check(types, args)
+        .map(CheckedArgs::into_payload)
+        .map_err(|faults| invalid(call.spec(), &faults))?;
+    for_workers(call, args)
 }
 
 fn invalid(spec: &FunctionSpec, faults: &[Fault]) -> CallError {
@@ -167,6 +173,11 @@ impl Ready {
     #[must_use]
     pub fn trace(&self) -> Option<&str> {
         self.call.call.trace.as_deref()
+    }
+
+    /// Where a live trace wants to hear of it.
+    pub(crate) fn traced(&self) -> Option<&Traced> {
+        self.call.call.caller.traced.as_deref()
     }
 
     /// When its time began.

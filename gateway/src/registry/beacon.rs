@@ -72,6 +72,14 @@ impl Gateways {
         }
     }
 
+    /// The others that are there, in order.
+    pub(super) fn ids(&mut self, now: Instant) -> Vec<String> {
+        self.live(now);
+        let mut ids: Vec<String> = self.heard.keys().cloned().collect();
+        ids.sort();
+        ids
+    }
+
     /// How many gateways there are, with this one.
     pub(super) fn live(&mut self, now: Instant) -> usize {
         self.heard

@@ -21,6 +21,7 @@ pub(super) enum Command {
     Refused(RefusedFilter, oneshot::Sender<Vec<Refused>>),
     ClearRefused(RefusedFilter, oneshot::Sender<usize>),
     SetOverrides(Arc<Overrides>, oneshot::Sender<()>),
+    Gateways(oneshot::Sender<Vec<String>>),
 }
 
 impl Registry {
@@ -30,6 +31,14 @@ impl Registry {
     /// When nothing follows the workers.
     pub async fn services(&self) -> Result<Status, RegistryStopped> {
         self.ask(Command::Status).await
+    }
+
+    /// The ids of the other gateways that were heard of late, in order.
+    ///
+    /// # Errors
+    /// When nothing follows the workers.
+    pub async fn other_gateways(&self) -> Result<Vec<String>, RegistryStopped> {
+        self.ask(Command::Gateways).await
     }
 
     /// The configs that were refused, newest first.
@@ -93,6 +102,7 @@ impl Registry {
                         _ = done.send(());
                     }
                     Command::Status(answer) => _ = answer.send(Status::default()),
+                    Command::Gateways(answer) => _ = answer.send(Vec::new()),
                     Command::Refused(_, answer) => _ = answer.send(Vec::new()),
                     Command::ClearRefused(_, answer) => _ = answer.send(0),
                 }

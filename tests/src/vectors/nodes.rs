@@ -139,6 +139,7 @@ async fn pick(
         identity: &identity,
         tried,
         now_ms: 0,
+        custom: None,
     };
     // The first choice of a random function is the broker's. The gateway makes its own once
     // somebody did not take the call, here a stranger.

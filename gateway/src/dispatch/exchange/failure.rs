@@ -54,6 +54,7 @@ impl Exchange {
         if let Some(attempt) = &mut self.attempt {
             attempt.ended(failure.name());
         }
+        self.tell_failure(&failure, &step, wait);
         tracing::debug!(
             ?failure,
             ?step,

@@ -12,6 +12,7 @@ use crate::dispatch::attempt::Attempt;
 use crate::dispatch::breaker::Probe;
 use crate::dispatch::broker::{Outgoing, PublishError};
 use crate::dispatch::control;
+use crate::dispatch::custom::Selector;
 use crate::dispatch::mailbox::Bounds;
 use crate::dispatch::retry::Failure;
 use crate::dispatch::select::{Nobody, Selection, Target};
@@ -43,6 +44,7 @@ impl Exchange {
         let mut attempt = Attempt::new(ticket, &target, self.variant(), record);
         attempt.probe_of_breaker = probe;
         self.attempt = Some(attempt);
+        self.tell_attempt(&target);
         if let Target::Fixed(_) = target {
             self.start_fixed().await?;
         }
@@ -112,7 +114,14 @@ impl Exchange {
             identity: self.call.identity(),
             tried: &self.tried,
             now_ms: self.context.link.clock.now_ms(),
+            custom: self.custom(),
         }
+    }
+
+    fn custom(&self) -> Option<&dyn Selector> {
+        let function = self.call.function();
+        let selectors = &self.context.selectors;
+        selectors.of(&function.service, &function.request_type)
     }
 
     fn bounds(&self) -> Bounds {

@@ -12,6 +12,7 @@ impl Follower {
         // Whoever asked may be gone: then nobody needs the answer.
         match command {
             Command::Status(answer) => _ = answer.send(self.table.status(now)),
+            Command::Gateways(answer) => _ = answer.send(self.gateways.ids(now)),
             Command::Refused(filter, answer) => {
                 _ = answer.send(self.table.refused(&filter, now));
             }
