@@ -38,6 +38,8 @@ fn desk(anonymous_read: bool) -> Router {
         health: health.clone(),
         capacity: Arc::new(Capacity::new(&config)),
         limiter: limiter.clone(),
+        tracing: None,
+        access_log: false,
         breakers: Breakers::new(registry.clone(), Clock::start(), config.breaker.clone()),
     }));
     router(Parts {

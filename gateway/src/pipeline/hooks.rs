@@ -14,6 +14,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use sluice_protocol::function::{Callback, FunctionSpec};
 use sluice_protocol::payload::{Encoding, Payload};
+use sluice_protocol::trace::TraceContext;
 use sluice_protocol::{CallError, ErrorCode, Executed};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -70,7 +71,7 @@ impl Hooks {
         &self,
         whom: &Callback,
         question: Question,
-        trace: Option<String>,
+        trace: Option<TraceContext>,
         deadline: Instant,
     ) -> Result<Payload, CallError> {
         let embedded = self.0.callbacks.get(&whom.service, &whom.request_type);
@@ -90,7 +91,7 @@ impl Hooks {
         &self,
         whom: &Callback,
         question: Question,
-        trace: Option<String>,
+        trace: Option<TraceContext>,
         deadline: Instant,
     ) -> Result<Payload, CallError> {
         let call = Call {

@@ -2,7 +2,8 @@
 
 use async_nats::HeaderMap;
 use sluice_protocol::function::ResponseType;
-use sluice_protocol::headers::{CallHeaders, Credit};
+use sluice_protocol::headers::{CallHeaders, Credit, TRACESTATE};
+use sluice_protocol::trace::TraceContext;
 use sluice_protocol::{CallError, ErrorCode, Frame};
 use tokio::time::Instant;
 
@@ -28,9 +29,13 @@ impl Exchange {
             return Err(Failure::BrokerUnavailable);
         }
         let (target, probe) = self.select().await?;
-        let record = AttemptRecord::begin(&self.context.recorder, &target);
+        let number = self.attempts + 1;
+        let recorder = &self.context.recorder;
+        let record = AttemptRecord::begin(recorder, &target, &self.call, number);
+        let trace = record.trace();
+        let trace = trace.as_ref().or_else(|| self.call.trace());
         let ticket = link.inbox.open(self.bounds(), link.broker.state().epoch);
-        let message = self.message(&target, ticket.subject())?;
+        let message = self.message(&target, ticket.subject(), trace)?;
         link.broker.publish(message).await.map_err(|e| match e {
             PublishError::NotConnected => Failure::BrokerUnavailable,
             PublishError::Refused(reason) => {
@@ -132,14 +137,23 @@ impl Exchange {
         }
     }
 
-    fn message(&self, target: &Target, reply: String) -> Result<Outgoing, Failure> {
+    fn message(
+        &self,
+        target: &Target,
+        reply: String,
+        trace: Option<&TraceContext>,
+    ) -> Result<Outgoing, Failure> {
         let function = self.call.function();
         let mut headers = HeaderMap::new();
         let mut size = self.call.args().bytes.len() + HEADER_ROOM;
-        self.headers().encode(|name, value| {
+        let mut put = |name, value: &str| {
             size += name.len() + value.len() + 4;
             headers.insert(name, value);
-        });
+        };
+        self.headers(trace).encode(&mut put);
+        if let Some(state) = trace.and_then(|t| t.state.as_deref()) {
+            put(TRACESTATE, state);
+        }
         let limit = self.context.link.broker.max_payload();
         if size > limit {
             return Err(Failure::Unsendable(Box::new(too_large(size, limit))));
@@ -162,7 +176,7 @@ impl Exchange {
         })
     }
 
-    fn headers(&self) -> CallHeaders {
+    fn headers(&self, trace: Option<&TraceContext>) -> CallHeaders {
         let left = self.deadline.saturating_duration_since(Instant::now());
         CallHeaders {
             call_id: self.call_id.clone(),
@@ -170,7 +184,7 @@ impl Exchange {
             identity: self.call.identity().clone(),
             deadline_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
             attempt: self.attempts + 1,
-            traceparent: self.call.trace().map(ToOwned::to_owned),
+            traceparent: trace.map(|t| t.parent.to_string()),
             credit: self.is_stream().then(|| self.credit()),
             encoding: self.call.encoding(),
         }

@@ -50,7 +50,8 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
             .join(&self.session, &frame.topic, &frame.payload)
             .map_err(|refusal| Refused::Because(refusal.0))?;
         let join_ref = frame.join_ref.clone();
-        let channel = Channel::new(&frame.topic, join_ref, rules, session, self.vsn);
+        let channel = Channel::new(&frame.topic, join_ref, rules, session, self.vsn)
+            .traced(&frame.payload);
         let channel = Arc::new(channel);
         self.channels
             .insert(Arc::clone(&channel.topic), Arc::clone(&channel));
