@@ -31,6 +31,7 @@ mod rules;
 mod section;
 mod source;
 mod suggest;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod unknown;
@@ -57,6 +58,7 @@ pub use self::redis::{RedisMode, RedisOptions};
 pub use self::registry::RegistryOptions;
 pub use self::results::ResultOptions;
 pub use self::source::Environment;
+pub use self::telemetry::TelemetryOptions;
 
 use self::reader::{File, Reader};
 use self::section::{Section, SectionInfo};
@@ -135,6 +137,7 @@ sections! {
     limits: LimitOptions, "`[limits]`";
     results: ResultOptions, "`[results]`";
     idempotency: IdempotencyOptions, "`[idempotency]`";
+    telemetry: TelemetryOptions, "`[telemetry]`";
     log: Log, "`[log]`";
 }
 

@@ -15,6 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sluice_protocol::http::RequestHead;
 use sluice_protocol::payload::Payload;
+use sluice_protocol::trace::TraceContext;
 use sluice_protocol::{CallError, ErrorCode, FunctionName, Identity, RequestId, ServiceName};
 
 use self::hooks::{After, Hooks};
@@ -50,8 +51,8 @@ pub struct Call {
     pub args: Payload,
     /// For whom.
     pub identity: Identity,
-    /// W3C `traceparent`, if the client sent one.
-    pub trace: Option<String>,
+    /// The trace that the call belongs to: the client's, or that of the call's own span.
+    pub trace: Option<TraceContext>,
     /// Milliseconds; may only shorten the function's own timeout.
     pub timeout_ms: Option<u64>,
     /// Whether the edge allows only functions that are idempotent (GET).
@@ -273,7 +274,7 @@ impl Pipeline {
             .map_err(|error| self.unless_deaf(error))
             .inspect_err(|error| self.refused.note(address, error))?;
         let after = After::of(&self.hooks, &call);
-        let outcome = self.stages(asked, call).await;
+        let outcome = self.stages(asked, call, record).await;
         // Last, and whatever the outcome: it hears what the caller hears.
         match after {
             Some(after) => after.finish(outcome).await,
@@ -281,9 +282,14 @@ impl Pipeline {
         }
     }
 
-    async fn stages(&self, asked: Option<once::Asked>, call: Resolved) -> Result<Reply, CallError> {
+    async fn stages(
+        &self,
+        asked: Option<once::Asked>,
+        call: Resolved,
+        record: &mut CallRecord,
+    ) -> Result<Reply, CallError> {
         let address = call.call.caller.address;
-        let call = self.check(call).await;
+        let call = self.check(call, record).await;
         let call = call.inspect_err(|error| self.refused.note(address, error))?;
         call.count_caller(self.shard);
         // Takes `Ready` and nothing earlier: a stage that is left out does not compile.
@@ -301,23 +307,29 @@ impl Pipeline {
     }
 
     /// The stages between resolve and dispatch, in order.
-    async fn check(&self, call: Resolved) -> Result<Ready, CallError> {
+    async fn check(&self, call: Resolved, record: &mut CallRecord) -> Result<Ready, CallError> {
         let to = call.call.caller.traced.clone();
         // Before anything is told about args or done for it: a stranger learns nothing, and costs
         // no worker anything.
         let call = told(&to, "admit", authorize::admit(call))?;
+        record.passed("admitted");
         // Before all that looks at args: it may change them.
         let call = told(&to, "before hook", hooks::before(&self.hooks, call).await)?;
+        record.passed("hooked");
         // On the args that are sent, not on those that came.
         let call = told(
             &to,
             "authorize",
             authorize::authorize(&self.hooks, call).await,
         )?;
+        record.passed("permitted");
         // After authorize: a call that is denied uses up no quota.
         let limited = limit::limit(&self.limiter, &self.recorder.meters, call).await;
         let call = told(&to, "limit", limited)?;
+        record.passed("limited");
         // Before any acknowledgement: every fault is reported while it can be.
-        told(&to, "validate", validate::validate(call))
+        let call = told(&to, "validate", validate::validate(call))?;
+        record.passed("validated");
+        Ok(call)
     }
 }

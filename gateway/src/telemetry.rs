@@ -7,6 +7,7 @@
 //! `docs/telemetry.md` lists every metric; [`names`] is where they are declared.
 
 mod attempt;
+mod details;
 pub mod docs;
 pub mod function_stats;
 pub mod histogram;
@@ -14,6 +15,7 @@ pub mod meters;
 pub mod names;
 mod prometheus;
 mod recorder;
+mod sampling;
 pub mod stats;
 #[cfg(test)]
 mod tests;
@@ -33,6 +35,7 @@ use self::meters::{EdgeKind, Meters};
 use self::names::{Metric, Series};
 pub(crate) use self::prometheus::CONTENT_TYPE;
 pub use self::recorder::{CallRecord, Recorder};
+pub use self::sampling::Tracing;
 use crate::dispatch::guards::{Breakers, Guarded};
 use crate::dispatch::inbox::Inbox;
 use crate::edge::capacity::Capacity;
@@ -54,6 +57,10 @@ pub struct Sources {
     pub breakers: Breakers,
     /// Rate limits.
     pub limiter: Arc<Limiter>,
+    /// Makes spans, where somebody takes them.
+    pub tracing: Option<Arc<Tracing>>,
+    /// Whether each call is a line of the log at level info.
+    pub access_log: bool,
 }
 
 /// The telemetry of a gateway process.
@@ -85,7 +92,12 @@ impl Telemetry {
     pub fn recorder(&self, thread: usize) -> Arc<Recorder> {
         let meters = Arc::new(Meters::default());
         self.meters.lock().push(meters.clone());
-        Arc::new(Recorder::new(thread, meters, self.unknown.clone()))
+        Arc::new(Recorder::new(
+            thread,
+            meters,
+            self.unknown.clone(),
+            &self.sources,
+        ))
     }
 
     /// Counts also what this inbox drops.
@@ -207,6 +219,7 @@ impl Telemetry {
             n if n == names::REGISTRY_FUNCTIONS.name => one(self.functions().len() as u64),
             n if n == names::REGISTRY_INSTANCES.name => self.instances_by_service(),
             n if n == names::BREAKERS_OPEN.name => self.open_breakers(),
+            n if n == names::SPANS.name => self.spans(),
             n if n == names::LIMIT_REFUSALS.name => self.limit_refusals(),
             _ => Vec::new(),
         }
@@ -219,6 +232,13 @@ impl Telemetry {
         }
         let each = counts.into_iter();
         each.map(|(service, n)| (vec![service], n)).collect()
+    }
+
+    fn spans(&self) -> Vec<(Vec<String>, u64)> {
+        let counts = self.sources.tracing.as_ref().map(|t| t.counts());
+        let counts = counts.map_or([0; 3], |c| [c.exported(), c.dropped(), c.failed()]);
+        let outcomes = ["exported", "dropped", "failed"].map(|o| vec![o.to_owned()]);
+        outcomes.into_iter().zip(counts).collect()
     }
 
     fn limit_refusals(&self) -> Vec<(Vec<String>, u64)> {

@@ -28,6 +28,8 @@ pub const DEADLINE: &str = "Sluice-Deadline";
 pub const ATTEMPT: &str = "Sluice-Attempt";
 /// W3C Trace Context.
 pub const TRACEPARENT: &str = "traceparent";
+/// W3C Trace Context: what other tracing systems added to it.
+pub const TRACESTATE: &str = "tracestate";
 /// `<items>,<bytes>`: what a stream may send before it needs more credit.
 pub const CREDIT: &str = "Sluice-Credit";
 /// `pending`: the SDK checks permission and args, after its own changes.

@@ -15,6 +15,7 @@ use crate::handler::Handler;
 use crate::options::NatsOptions;
 use crate::runtime::service::CheckedService;
 use crate::stream::StreamHandler;
+use crate::telemetry::Spans;
 use crate::worker::{Worker, WorkerError};
 
 /// Calls that are at work at once, unless told otherwise.
@@ -56,6 +57,7 @@ pub struct WorkerBuilder {
     drain_timeout: Duration,
     config_version: Option<String>,
     exit_on_refused: bool,
+    spans: Spans,
 }
 
 /// A worker that passed all checks.
@@ -69,6 +71,7 @@ pub(crate) struct Checked {
     pub(crate) drain_timeout: Duration,
     pub(crate) config_version: Option<String>,
     pub(crate) exit_on_refused: bool,
+    pub(crate) spans: Spans,
 }
 
 impl WorkerBuilder {
@@ -84,6 +87,7 @@ impl WorkerBuilder {
             drain_timeout: DEFAULT_DRAIN_TIMEOUT,
             config_version: None,
             exit_on_refused: false,
+            spans: Spans::default(),
         }
     }
 
@@ -216,6 +220,14 @@ impl WorkerBuilder {
         self
     }
 
+    /// Makes a span of each call whose trace is recorded, `worker.call`, as a child of the
+    /// gateway's; calls that a handler makes belong to it.
+    #[cfg(feature = "otlp")]
+    pub fn spans(mut self, spans: sluice_telemetry::Spans) -> Self {
+        self.spans = Spans::of(spans);
+        self
+    }
+
     /// Calls that are at work at once, of all services together; default
     /// [`DEFAULT_CONCURRENCY`].
     pub fn concurrency(mut self, calls: u32) -> Self {
@@ -317,6 +329,7 @@ impl WorkerBuilder {
                 drain_timeout: self.drain_timeout,
                 config_version: self.config_version,
                 exit_on_refused: self.exit_on_refused,
+                spans: self.spans,
             }),
             _ => Err(WorkerError::Mistakes(mistakes)),
         }

@@ -53,6 +53,7 @@ mod options;
 pub mod resource;
 mod runtime;
 mod stream;
+pub mod telemetry;
 pub mod testing;
 mod worker;
 

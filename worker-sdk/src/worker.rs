@@ -166,6 +166,7 @@ impl Worker {
             readers: TaskTracker::new(),
             refused: watch::Sender::new(None),
             exit_on_refused: checked.exit_on_refused,
+            spans: checked.spans.clone(),
             membership: parking_lot::Mutex::new(Some(membership)),
         });
         listen(&shared, &services).await?;

@@ -55,6 +55,9 @@ impl Options {
     }
 }
 
+/// For the last spans.
+const LAST_EXPORT: std::time::Duration = std::time::Duration::from_secs(2);
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
@@ -87,7 +90,21 @@ async fn main() -> ExitCode {
     if let Some(secret) = options.secret {
         worker = worker.secret(secret);
     }
-    match worker.run().await {
+    let spans = match sluice_worker::telemetry::from_env(&options.service) {
+        Ok(spans) => spans,
+        Err(error) => {
+            tracing::error!(%error, "no spans can be exported");
+            return ExitCode::FAILURE;
+        }
+    };
+    if let Some(spans) = &spans {
+        worker = worker.spans(spans.clone());
+    }
+    let ended = worker.run().await;
+    if let Some(spans) = spans {
+        spans.shutdown(LAST_EXPORT).await;
+    }
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "worker ended");

@@ -47,6 +47,8 @@ fn parts(anonymous_read: bool) -> Parts {
         capacity: Arc::new(Capacity::new(&config)),
         limiter: limiter.clone(),
         breakers: breakers.clone(),
+        tracing: None,
+        access_log: false,
     }));
     let asked = crate::diagnostics::Parts {
         registry: registry.clone(),

@@ -32,7 +32,7 @@ use crate::registry::fixed::InvalidFixed;
 use crate::registry::{Registry, Settings};
 use crate::stores::StoreMaker;
 use crate::supervise::supervise;
-use crate::telemetry::{Sources, Telemetry};
+use crate::telemetry::{Sources, Telemetry, Tracing};
 
 /// The gateway cannot start, or ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -68,10 +68,16 @@ pub enum AppError {
     /// Told twice to end.
     #[error("a second signal ended the drain: calls in flight were cut")]
     Interrupted,
+    /// Spans cannot be exported as the options have it.
+    #[error("telemetry: {0}")]
+    Telemetry(#[from] sluice_telemetry::InvalidOptions),
     /// A part of `dev` failed.
     #[error("{0}")]
     Dev(String),
 }
+
+/// For the last spans, after the drain.
+const LAST_EXPORT: std::time::Duration = std::time::Duration::from_secs(2);
 
 pub(super) async fn run(config: Config, announce: impl Fn(&str)) -> Result<(), AppError> {
     // Before anything is announced: whoever reads the lines may send the signal at once.
@@ -123,6 +129,7 @@ pub(super) struct Running {
     shards: Shards,
     // Registry and admin port: they go on until the last call is done.
     background: CancellationToken,
+    tracing: Option<Arc<Tracing>>,
 }
 
 impl Running {
@@ -183,12 +190,15 @@ impl Running {
         let (capacity, clock) = (Arc::new(Capacity::new(&config)), Clock::start());
         let breakers = Breakers::new(registry.clone(), clock, config.breaker.clone());
         let live = Arc::new(Live::default());
+        let tracing = Tracing::start(&config)?;
         let sources = Sources {
             registry: registry.clone(),
             health: health.clone(),
             capacity: capacity.clone(),
             limiter: limits.limiter.clone(),
             breakers: breakers.clone(),
+            tracing: tracing.clone(),
+            access_log: config.telemetry.access_log,
         };
         let telemetry = Arc::new(Telemetry::new(sources));
         tokio::spawn(telemetry.clone().sample(background.clone()));
@@ -251,6 +261,7 @@ impl Running {
             health,
             shards,
             background,
+            tracing,
         })
     }
 
@@ -261,6 +272,9 @@ impl Running {
         tokio::time::sleep(self.config.gateway.drain_delay).await;
         self.shards.drain().await;
         self.background.cancel();
+        if let Some(tracing) = &self.tracing {
+            tracing.shutdown(LAST_EXPORT).await;
+        }
         tracing::info!("drained");
     }
 }

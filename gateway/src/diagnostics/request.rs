@@ -7,6 +7,8 @@ use serde_json::Value;
 use sluice_protocol::request::{Request, no_args};
 use sluice_protocol::{FunctionName, Identity, RequestId, ServiceName};
 
+use sluice_protocol::trace::TraceContext;
+
 use crate::pipeline::{Call, Caller};
 
 /// What stands for the id of a request that has none.
@@ -41,7 +43,7 @@ pub(super) fn concrete(request: &Value, address: Option<IpAddr>) -> Result<Call,
         version: request.version,
         args: request.args,
         identity: request.claim,
-        trace: request.trace,
+        trace: request.trace.and_then(|t| TraceContext::parse(&t, None)),
         timeout_ms: request.timeout_ms,
         idempotent_only: false,
         idempotency_key: request.idempotency_key,

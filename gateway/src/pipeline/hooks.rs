@@ -14,6 +14,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use sluice_protocol::function::{Callback, FunctionSpec};
 use sluice_protocol::payload::{Encoding, Payload};
+use sluice_protocol::trace::TraceContext;
 use sluice_protocol::{CallError, ErrorCode, Executed};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -76,7 +77,7 @@ impl Hooks {
         &self,
         whom: &Callback,
         question: Question,
-        trace: Option<String>,
+        trace: Option<TraceContext>,
         deadline: Instant,
     ) -> Result<Payload, CallError> {
         let embedded = self.0.callbacks.get(&whom.service, &whom.request_type);
@@ -96,7 +97,7 @@ impl Hooks {
         &self,
         whom: &Callback,
         question: Question,
-        trace: Option<String>,
+        trace: Option<TraceContext>,
         deadline: Instant,
     ) -> Result<Payload, CallError> {
         let call = Call {

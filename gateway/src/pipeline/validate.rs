@@ -6,6 +6,7 @@ use std::time::Duration;
 use sluice_protocol::argument::{self, CheckedArgs, Fault};
 use sluice_protocol::function::FunctionSpec;
 use sluice_protocol::payload::{Encoding, Payload};
+use sluice_protocol::trace::TraceContext;
 use sluice_protocol::{CallError, ErrorCode, Identity, RequestId};
 
 use tokio::time::Instant;
@@ -169,10 +170,10 @@ impl Ready {
         &self.call.call.identity
     }
 
-    /// W3C `traceparent`.
+    /// The trace that it belongs to.
     #[must_use]
-    pub fn trace(&self) -> Option<&str> {
-        self.call.call.trace.as_deref()
+    pub fn trace(&self) -> Option<&TraceContext> {
+        self.call.call.trace.as_ref()
     }
 
     /// Where a live trace wants to hear of it.

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use sluice_protocol::trace::TraceContext;
+use sluice_telemetry::Span;
 use tokio::time::Instant;
 
 use super::Recorder;
 use super::names::Series;
 use crate::dispatch::retry::{Failure, Step};
 use crate::dispatch::select::Target;
+use crate::pipeline::Ready;
 use crate::registry::snapshot::Instance;
 
 /// One attempt, until it ends or is dropped: then it was given up.
@@ -15,20 +18,43 @@ use crate::registry::snapshot::Instance;
 pub(crate) struct AttemptRecord {
     started: Instant,
     ended: bool,
+    span: Option<Span>,
 }
 
 impl AttemptRecord {
     /// An attempt goes out.
-    pub(crate) fn begin(recorder: &Arc<Recorder>, target: &Target) -> Self {
-        recorder.inc(match target {
-            Target::Group => Series::AttemptGroup,
-            Target::Instance(_) => Series::AttemptInstance,
-            Target::Fixed(_) => Series::AttemptFixed,
-        });
+    pub(crate) fn begin(
+        recorder: &Arc<Recorder>,
+        target: &Target,
+        call: &Ready,
+        number: u32,
+    ) -> Self {
+        let (series, selection) = match target {
+            Target::Group => (Series::AttemptGroup, "group"),
+            Target::Instance(_) => (Series::AttemptInstance, "instance"),
+            Target::Fixed(_) => (Series::AttemptFixed, "fixed"),
+        };
+        recorder.inc(series);
         Self {
             started: Instant::now(),
             ended: false,
+            span: recorder
+                .follow("dispatch.nats", call.trace())
+                .map(|mut span| {
+                    span.set("messaging.system", "nats");
+                    span.set("service", call.function().service.to_string());
+                    span.set("function", call.function().request_type.to_string());
+                    span.set("request_id", call.request_id().to_string());
+                    span.set("attempt", i64::from(number));
+                    span.set("selection", selection);
+                    span
+                }),
         }
+    }
+
+    /// What the worker names as its parent, if the attempt has a span.
+    pub(crate) fn trace(&self) -> Option<TraceContext> {
+        self.span.as_ref().map(Span::context)
     }
 
     /// It ended, with `ok` or how it failed; `holder` if it is known who had it.
@@ -38,6 +64,15 @@ impl AttemptRecord {
         }
         if let Some(holder) = holder {
             holder.stats.ended(outcome == OK, self.started.elapsed());
+        }
+        if let Some(mut span) = self.span.take() {
+            if let Some(holder) = holder {
+                span.set("instance", holder.id.to_string());
+            }
+            span.set("outcome", outcome);
+            if outcome != OK {
+                span.fail(outcome);
+            }
         }
     }
 }
@@ -79,5 +114,11 @@ impl Recorder {
             Step::Elsewhere => self.inc(Series::RetryElsewhere),
             Step::GiveUp => {}
         }
+    }
+}
+
+impl Drop for AttemptRecord {
+    fn drop(&mut self) {
+        self.end("cancelled", None);
     }
 }

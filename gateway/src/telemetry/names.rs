@@ -223,11 +223,7 @@ metrics! {
             ResultLost ["lost"];
         }
     SPANS: Counter "sluice_spans_total" ["outcome"],
-        "Spans of sampled calls; dropped: more than the queue takes; failed: the collector did not take them." {
-            SpansExported ["exported"];
-            SpansDropped ["dropped"];
-            SpansFailed ["failed"];
-        }
+        "Spans of sampled calls; dropped: more than the queue takes; failed: the collector did not take them." {}
 }
 
 /// The label of functions that do not exist: what clients make up is no label.

@@ -4,11 +4,16 @@ use std::sync::Arc;
 
 use sluice_protocol::CallError;
 use sluice_protocol::response::Answer;
+use sluice_protocol::trace::TraceContext;
+use sluice_telemetry::Span;
 use tokio::time::Instant;
 
+use super::Sources;
+use super::details::Details;
 use super::function_stats::{FunctionStats, Outcome};
 use super::meters::Meters;
 use super::names::Series;
+use super::sampling::Tracing;
 use crate::pipeline::Call;
 use crate::registry::snapshot::Function;
 use crate::reply::Reply;
@@ -20,6 +25,8 @@ pub struct Recorder {
     /// Its numbers.
     pub meters: Arc<Meters>,
     unknown: Arc<FunctionStats>,
+    tracing: Option<Arc<Tracing>>,
+    access_log: bool,
 }
 
 /// One call from its entry into the pipeline to its final answer. Whoever drops it before has
@@ -29,6 +36,7 @@ pub struct CallRecord {
     recorder: Arc<Recorder>,
     /// Of its function, once that is known.
     stats: Option<Arc<FunctionStats>>,
+    details: Option<Box<Details>>,
     started: Instant,
     is_stream: bool,
     ended: bool,
@@ -36,17 +44,40 @@ pub struct CallRecord {
 
 impl Default for Recorder {
     fn default() -> Self {
-        Self::new(0, Arc::default(), Arc::default())
+        Self {
+            thread: 0,
+            meters: Arc::default(),
+            unknown: Arc::default(),
+            tracing: None,
+            access_log: false,
+        }
     }
 }
 
 impl Recorder {
-    pub(super) fn new(thread: usize, meters: Arc<Meters>, unknown: Arc<FunctionStats>) -> Self {
+    pub(super) fn new(
+        thread: usize,
+        meters: Arc<Meters>,
+        unknown: Arc<FunctionStats>,
+        sources: &Sources,
+    ) -> Self {
         Self {
             thread,
             meters,
             unknown,
+            tracing: sources.tracing.clone(),
+            access_log: sources.access_log,
         }
+    }
+
+    /// Begins the span of something else than a call, as [`Tracing::begin`].
+    pub fn span(&self, name: &'static str, trace: &mut Option<TraceContext>) -> Option<Span> {
+        self.tracing.as_ref()?.begin(name, trace)
+    }
+
+    /// Begins a span within a trace, as [`Tracing::follow`].
+    pub fn follow(&self, name: &'static str, parent: Option<&TraceContext>) -> Option<Span> {
+        self.tracing.as_ref()?.follow(name, parent)
     }
 
     /// Counts one.
@@ -56,10 +87,12 @@ impl Recorder {
 
     /// Begins the record of a call.
     #[must_use]
-    pub fn begin(self: &Arc<Self>, _call: &mut Call) -> CallRecord {
+    pub fn begin(self: &Arc<Self>, call: &mut Call) -> CallRecord {
+        let span = self.span("pipeline.call", &mut call.trace);
         CallRecord {
             recorder: self.clone(),
             stats: None,
+            details: Details::of(call, self.access_log, span),
             started: Instant::now(),
             is_stream: false,
             ended: false,
@@ -72,6 +105,16 @@ impl CallRecord {
     pub(crate) fn resolved(&mut self, function: &Function) {
         function.stats.began(self.recorder.thread);
         self.stats = Some(function.stats.clone());
+        if let Some(details) = &mut self.details {
+            details.resolved(function);
+        }
+    }
+
+    /// It passed a stage.
+    pub(crate) fn passed(&mut self, stage: &'static str) {
+        if let Some(details) = &mut self.details {
+            details.event(stage);
+        }
     }
 
     /// Takes the pipeline's outcome: the end of the call, or the beginning of what follows.
@@ -122,6 +165,9 @@ impl CallRecord {
                 self.recorder.unknown.began(thread);
                 self.recorder.unknown.ended(thread, outcome, took);
             }
+        }
+        if let Some(details) = self.details.take() {
+            details.end(outcome, took);
         }
     }
 }

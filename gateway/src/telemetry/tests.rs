@@ -19,6 +19,8 @@ fn rig(spec: FunctionSpec) -> (Rig, Arc<Telemetry>) {
         capacity: Arc::new(Capacity::new(&config)),
         breakers: Breakers::new(rig.registry.clone(), rig.clock, config.breaker.clone()),
         limiter: Arc::new(Limiter::in_memory(&[], &config.limits)),
+        tracing: None,
+        access_log: false,
     }));
     telemetry.watch(rig.inbox.clone());
     let recorder = telemetry.recorder(0);

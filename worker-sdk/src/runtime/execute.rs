@@ -19,6 +19,7 @@ use super::table::Held;
 use crate::context::{self, Context};
 use crate::error::Error;
 use crate::function::Body;
+use crate::telemetry::CallSpan;
 
 /// How a call ended well.
 #[derive(Debug)]
@@ -40,6 +41,7 @@ pub(crate) async fn serve(
     incoming: Incoming,
     held: Held,
     replier: Replier,
+    mut recorded: CallSpan,
 ) {
     let started = Instant::now();
     if entry.spec.response_type != ResponseType::Sync {
@@ -56,6 +58,7 @@ pub(crate) async fn serve(
         Ok(done) => finish(&entry, &replier, done).await.err(),
         Err(error) => Some(error),
     };
+    recorded.end(error.as_ref().map(Error::code));
     let text = error.as_ref().map(ToString::to_string);
     if let Some(error) = error {
         report(&error);

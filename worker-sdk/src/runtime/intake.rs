@@ -123,7 +123,12 @@ pub(crate) async fn take(shared: &Arc<Shared>, entry: &Arc<Entry>, message: Mess
             .record(received.elapsed(), Some(error.to_string()));
         replier.error(error).await;
     };
-    let incoming = match read_call(&entry.spec, message.headers.as_ref(), &message, received) {
+    let state = message
+        .headers
+        .as_ref()
+        .and_then(|all| all.get(h::TRACESTATE));
+    let state = state.map(|value| value.as_str().to_owned());
+    let mut incoming = match read_call(&entry.spec, message.headers.as_ref(), &message, received) {
         Ok(incoming) => incoming,
         Err(error) => return refuse(error).await,
     };
@@ -149,13 +154,23 @@ pub(crate) async fn take(shared: &Arc<Shared>, entry: &Arc<Entry>, message: Mess
             return refuse(Error::of(ErrorCode::Cancelled, text)).await;
         }
     };
+    let recorded = shared
+        .spans
+        .begin(&mut incoming.headers, state.as_deref(), entry);
     let span = tracing::info_span!(
         "worker.call",
         service = %entry.spec.service,
         function = %entry.spec.request_type,
         request_id = %incoming.headers.request_id,
     );
-    let work = execute::serve(shared.clone(), entry.clone(), incoming, held, replier);
+    let work = execute::serve(
+        shared.clone(),
+        entry.clone(),
+        incoming,
+        held,
+        replier,
+        recorded,
+    );
     tokio::spawn(
         async move {
             work.await;

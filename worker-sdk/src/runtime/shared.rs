@@ -15,6 +15,7 @@ use super::intake::Closing;
 use super::reply::Replier;
 use super::table::Table;
 use crate::call::Outbound;
+use crate::telemetry::Spans;
 
 /// The state of a worker.
 pub(crate) struct Shared {
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     /// A gateway refused a config, where the worker was told to stop then.
     pub(crate) refused: watch::Sender<Option<Vec<Reason>>>,
     pub(crate) exit_on_refused: bool,
+    pub(crate) spans: Spans,
     /// Each member of a queue group keeps a clone until it has left; taken when the worker drains.
     pub(crate) membership: Mutex<Option<mpsc::Sender<()>>>,
 }

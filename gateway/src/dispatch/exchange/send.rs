@@ -4,6 +4,7 @@ use async_nats::{HeaderMap, HeaderName};
 use bytes::Bytes;
 use sluice_protocol::function::ResponseType;
 use sluice_protocol::headers::{self as h, BorrowedCallHeaders, Credit};
+use sluice_protocol::trace::TraceContext;
 use sluice_protocol::{CallError, ErrorCode, Frame};
 use tokio::time::Instant;
 
@@ -30,9 +31,13 @@ impl Exchange {
             return Err(Failure::BrokerUnavailable);
         }
         let (target, probe) = self.select().await?;
-        let record = AttemptRecord::begin(&self.context.recorder, &target);
+        let number = self.attempts + 1;
+        let recorder = &self.context.recorder;
+        let record = AttemptRecord::begin(recorder, &target, &self.call, number);
+        let trace = record.trace();
+        let trace = trace.as_ref().or_else(|| self.call.trace());
         let ticket = link.inbox.open(self.bounds(), link.broker.state().epoch);
-        let message = self.message(&target, ticket.subject())?;
+        let message = self.message(&target, ticket.subject(), trace)?;
         link.broker.publish(message).await.map_err(|e| match e {
             PublishError::NotConnected => Failure::BrokerUnavailable,
             PublishError::Refused(reason) => {
@@ -142,18 +147,27 @@ impl Exchange {
         }
     }
 
-    fn message(&self, target: &Target, reply: String) -> Result<Outgoing, Failure> {
+    fn message(
+        &self,
+        target: &Target,
+        reply: String,
+        trace: Option<&TraceContext>,
+    ) -> Result<Outgoing, Failure> {
         let function = self.call.function();
         let mut headers = HeaderMap::new();
         let (head, body) = self.content()?;
+        let parent = trace.map(|t| t.parent.to_string());
         let mut size = body.len() + HEADER_ROOM;
-        self.headers().encode(|name, value| {
+        let mut put = |name: &'static str, value: &str| {
             size += name.len() + value.len() + 4;
             headers.insert(HeaderName::from_static(name), value);
-        });
+        };
+        self.headers(parent.as_deref()).encode(&mut put);
+        if let Some(state) = trace.and_then(|t| t.state.as_deref()) {
+            put(h::TRACESTATE, state);
+        }
         if let Some(head) = head {
-            size += h::HTTP.len() + head.len() + 4;
-            headers.insert(HeaderName::from_static(h::HTTP), head);
+            put(h::HTTP, &head);
         }
         let limit = self.context.link.broker.max_payload();
         if size > limit {
@@ -194,7 +208,7 @@ impl Exchange {
         Ok((Some(head), request.body.clone()))
     }
 
-    fn headers(&self) -> BorrowedCallHeaders<'_> {
+    fn headers<'a>(&'a self, parent: Option<&'a str>) -> BorrowedCallHeaders<'a> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         BorrowedCallHeaders {
             call_id: &self.call_id,
@@ -202,7 +216,7 @@ impl Exchange {
             identity: self.call.identity(),
             deadline_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
             attempt: self.attempts + 1,
-            traceparent: self.call.trace(),
+            traceparent: parent,
             credit: self.is_stream().then(|| self.credit()),
             encoding: self.call.encoding(),
         }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use parking_lot::RwLock;
 use sluice_protocol::payload::Encoding;
 use sluice_protocol::response::Answer;
+use sluice_protocol::trace::TraceContext;
 use sluice_protocol::{CallError, ErrorCode, Executed, Payload};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Utf8Bytes;
@@ -40,6 +41,8 @@ pub(super) struct Channel {
     pub(super) rules: Topic,
     /// Who joined: the socket's own session, or that of the join's params.
     pub(super) session: RwLock<Arc<Session>>,
+    /// The trace that its join named.
+    pub(super) trace: Option<TraceContext>,
     vsn: Vsn,
     /// The text of a push up to its payload: the same for all of them.
     push_head: Vec<u8>,
@@ -67,9 +70,16 @@ impl Channel {
             join_ref,
             rules,
             session: RwLock::new(session),
+            trace: None,
             vsn,
             push_head,
         }
+    }
+
+    /// The same, with the trace that the params of its join name.
+    pub(super) fn traced(mut self, params: &Payload) -> Self {
+        self.trace = trace_of(params);
+        self
     }
 
     /// Whether a frame with this `join_ref` is meant for this join. Clients of version 1 name
@@ -278,4 +288,18 @@ fn unfit(reason: &str) -> Answer {
     CallError::new(ErrorCode::WorkerError, text)
         .with_executed(Executed::Yes, false)
         .into()
+}
+
+/// The trace that the params of a join name; one that is malformed is none.
+fn trace_of(params: &Payload) -> Option<TraceContext> {
+    #[derive(serde::Deserialize)]
+    struct Params<'a> {
+        #[serde(borrow)]
+        trace: std::borrow::Cow<'a, str>,
+    }
+    let params: Params<'_> = match params.encoding {
+        Encoding::Json | Encoding::Http => serde_json::from_slice(&params.bytes).ok()?,
+        Encoding::MessagePack => rmp_serde::from_slice(&params.bytes).ok()?,
+    };
+    TraceContext::parse(&params.trace, None)
 }

@@ -72,6 +72,17 @@ pub(super) enum End {
     Cut(CloseCode, String),
 }
 
+impl End {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::ClientClosed => "client_closed",
+            Self::Gone => "gone",
+            Self::Close(..) => "closed",
+            Self::Cut(..) => "cut",
+        }
+    }
+}
+
 enum Event {
     Opened(Opened),
     Followed(Followed),
@@ -145,6 +156,7 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
     pub(super) async fn run(mut self) -> T {
         let end = self.serve().await;
         tracing::debug!(?end, "socket ends");
+        self.traffic.ended(end.name());
         // Cancels all calls, before anybody waits for the client.
         self.calls = Calls::default();
         self.channels.clear();

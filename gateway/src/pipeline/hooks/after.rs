@@ -8,6 +8,7 @@ use std::sync::Arc;
 use sluice_protocol::function::{Callback, FunctionSpec};
 use sluice_protocol::payload::Payload;
 use sluice_protocol::response::{Answer, Response};
+use sluice_protocol::trace::TraceContext;
 use sluice_protocol::{CallError, ErrorCode};
 use tokio::time::Instant;
 
@@ -25,7 +26,7 @@ pub(in crate::pipeline) struct After {
     spec: Arc<FunctionSpec>,
     callback: Callback,
     question: Question,
-    trace: Option<String>,
+    trace: Option<TraceContext>,
     deadline: Instant,
 }
 

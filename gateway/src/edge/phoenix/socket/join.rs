@@ -52,7 +52,8 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
             .inspect_err(|error| auth.note(self.address, error))
             .map_err(|error| Refused::Because(error.message))?;
         let join_ref = frame.join_ref.clone();
-        let channel = Channel::new(&frame.topic, join_ref, rules, session, self.vsn);
+        let channel =
+            Channel::new(&frame.topic, join_ref, rules, session, self.vsn).traced(&frame.payload);
         let channel = Arc::new(channel);
         self.channels
             .insert(Arc::clone(&channel.topic), Arc::clone(&channel));

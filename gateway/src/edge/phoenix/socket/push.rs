@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use sluice_protocol::payload::Encoding;
 use sluice_protocol::response::Answer;
+use sluice_protocol::trace::TraceContext;
 use sluice_protocol::{CallError, ErrorCode, Payload, Request, RequestId};
 
 use super::{Socket, Transport};
@@ -123,13 +124,19 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
             version: request.version,
             args: request.args,
             identity,
-            trace: request.trace,
+            trace: self.trace_of(channel, request.trace.as_deref()),
             timeout_ms: request.timeout_ms,
             idempotent_only: false,
             idempotency_key: request.idempotency_key,
             http: None,
             caller: session.caller_at(self.address),
         })
+    }
+
+    /// The trace that a request names, else the one that its channel was joined with.
+    fn trace_of(&self, channel: &Channel, field: Option<&str>) -> Option<TraceContext> {
+        let own = field.and_then(|text| TraceContext::parse(text, None));
+        own.or_else(|| channel.trace.clone())
     }
 
     /// Answers a push that does not become a call: the reply and the response say the same.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sluice_protocol::ErrorCode;
+use sluice_telemetry::Span;
 
 use crate::telemetry::Recorder;
 use crate::telemetry::meters::EdgeKind;
@@ -10,7 +11,7 @@ use crate::telemetry::names::Series;
 
 /// A socket's hand on the counters; it counts as open for as long as this lives.
 #[derive(Debug)]
-pub(super) struct Traffic(Option<Arc<Recorder>>);
+pub(super) struct Traffic(Option<Arc<Recorder>>, Option<Span>);
 
 impl Traffic {
     pub(super) fn of(recorder: Option<Arc<Recorder>>) -> Self {
@@ -18,7 +19,17 @@ impl Traffic {
             recorder.inc(Series::SocketsOpened);
             recorder.inc(Series::SocketsOpen);
         }
-        Self(recorder)
+        let span = recorder
+            .as_ref()
+            .and_then(|r| r.span("edge.socket", &mut None));
+        Self(recorder, span)
+    }
+
+    /// The socket ends, and why.
+    pub(super) fn ended(&mut self, why: &'static str) {
+        if let Some(span) = &mut self.1 {
+            span.set("outcome", why);
+        }
     }
 
     /// A message came in.

@@ -9,6 +9,8 @@ use super::rig::{Rig, options, success};
 use crate::edge::phoenix::options::Phoenix as Options;
 use crate::reply::Reply;
 
+const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
 fn failure(id: &str, code: &str, text: &str, retry: bool) -> Value {
     json!({
         "request_id": id, "success": false, "result": null, "error": text,
@@ -27,7 +29,7 @@ async fn a_call_is_accepted_before_it_is_answered() {
     let mut rig = Rig::joined("api:x").await;
     rig.send(json!(["1", "5", "api:x", "phoenix_gen_api", {
         "request_id": "r", "service": "s", "request_type": "f", "version": "1.2",
-        "args": {"n": 1}, "timeout_ms": 7, "trace": "t", "idempotency_key": "k",
+        "args": {"n": 1}, "timeout_ms": 7, "trace": TRACE, "idempotency_key": "k",
     }]));
     rig.expect(reply("5", "ok", json!("f"))).await;
     let asked = rig.asked().await;
@@ -35,7 +37,15 @@ async fn a_call_is_accepted_before_it_is_answered() {
     assert_eq!(asked.call.version.as_deref(), Some("1.2"));
     assert_eq!(asked.call.args.bytes, r#"{"n":1}"#);
     assert_eq!(asked.call.timeout_ms, Some(7));
-    assert_eq!(asked.call.trace.as_deref(), Some("t"));
+    assert_eq!(
+        asked
+            .call
+            .trace
+            .as_ref()
+            .map(|t| t.parent.to_string())
+            .as_deref(),
+        Some(TRACE)
+    );
     assert_eq!(asked.call.idempotency_key.as_deref(), Some("k"));
     assert!(!asked.call.idempotent_only);
     rig.quiet().await;
