@@ -5,6 +5,7 @@ mod hooks;
 mod limit;
 mod once;
 mod resolve;
+mod translate;
 mod validate;
 
 use std::net::IpAddr;
@@ -170,7 +171,13 @@ impl Pipeline {
             .map_err(|error| self.unless_deaf(error))
             .inspect_err(|error| self.refused.note(address, error))?;
         let after = After::of(&self.hooks, &call);
+        let down = translate::Down::of(&call);
         let outcome = self.stages(asked, call).await;
+        // Before the after hook: it hears what the caller hears, in the caller's version.
+        let outcome = match down {
+            Some(down) => down.finish(outcome),
+            None => outcome,
+        };
         // Last, and whatever the outcome: it hears what the caller hears.
         match after {
             Some(after) => after.finish(outcome).await,
@@ -193,8 +200,12 @@ impl Pipeline {
         // Before anything is told about args or done for it: a stranger learns nothing, and costs
         // no worker anything.
         let call = authorize::admit(call)?;
+        // As the client's version declares them, before anything is made of them.
+        let call = translate::check(call)?;
         // Before all that looks at args: it may change them.
         let call = hooks::before(&self.hooks, call).await?;
+        // After the hook, which knows the client's version, and before all that knows only today's.
+        let call = translate::up(call)?;
         // On the args that are sent, not on those that came.
         let call = authorize::authorize(&self.hooks, call).await?;
         // After authorize: a call that is denied uses up no quota.

@@ -33,6 +33,7 @@ pub struct Answers {
     ended: bool,
     guard: Option<Box<dyn Guard>>,
     over: Over,
+    each: Each,
 }
 
 type Listener = Box<dyn FnOnce(Option<&Answer>) + Send + Sync>;
@@ -77,7 +78,36 @@ impl Reply {
     }
 }
 
+type Change = Box<dyn FnMut(Answer) -> Answer + Send + Sync>;
+
+/// What becomes of each answer before anybody sees it.
+#[derive(Default)]
+struct Each(Option<Change>);
+
+impl Debug for Each {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Each").field(&self.0.is_some()).finish()
+    }
+}
+
 impl Reply {
+    /// The same reply; each answer that is still to come passes `change`.
+    #[must_use]
+    pub(crate) fn changed_by(
+        self,
+        change: impl FnMut(Answer) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let with = |mut answers: Answers| {
+            answers.each = Each(Some(Box::new(change)));
+            answers
+        };
+        match self {
+            Self::Accepted | Self::Result(_) => self,
+            Self::Async(answers) => Self::Async(with(answers)),
+            Self::Stream(answers) => Self::Stream(with(answers)),
+        }
+    }
+
     /// The same reply; `listener` hears the final answer of what is still to come, `None` if its
     /// reader goes away before.
     #[must_use]
@@ -111,6 +141,7 @@ impl Answers {
             ended: false,
             guard: None,
             over: Over::default(),
+            each: Each::default(),
         }
     }
 
@@ -132,6 +163,10 @@ impl Answers {
                     .with_executed(sluice_protocol::Executed::Unknown, false),
             )
         });
+        let answer = match &mut self.each.0 {
+            Some(change) => change(answer),
+            None => answer,
+        };
         self.ended = answer.is_final();
         if self.ended {
             // Nothing is left to cancel.

@@ -70,6 +70,7 @@ impl Selection<'_> {
         if matches!(mode, ChooseNodeMode::Random)
             && self.tried.is_empty()
             && self.function.variants.len() == 1
+            && !self.variant.is_shared()
             && self.variant.instances.iter().all(|i| i.breaker.is_clean())
         {
             // The registry may lag behind the broker, so an empty list is no reason to refuse

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sluice_protocol::function::{FunctionSpec, ResponseType};
 use sluice_protocol::suggest::edits;
-use sluice_protocol::{CallError, ErrorCode};
+use sluice_protocol::{ApiVersion, CallError, ErrorCode};
 
 use tokio::time::Instant;
 
@@ -44,6 +44,12 @@ impl Resolved {
 
     pub(super) fn spec(&self) -> &FunctionSpec {
         &self.variant().spec
+    }
+
+    /// The client's version, where the worker translates.
+    pub(super) fn translated_by_worker(&self) -> Option<&ApiVersion> {
+        let chain = &self.variant().translation.as_ref()?.chain;
+        chain.has_code().then(|| chain.from())
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sluice_protocol::argument::{self, CheckedArgs, Fault};
 use sluice_protocol::function::FunctionSpec;
 use sluice_protocol::payload::{Encoding, Payload};
-use sluice_protocol::{CallError, ErrorCode, Identity, RequestId};
+use sluice_protocol::{ApiVersion, CallError, ErrorCode, Identity, RequestId};
 
 use tokio::time::Instant;
 
@@ -46,7 +46,11 @@ pub(super) fn well_formed(call: &Resolved) -> Result<(), CallError> {
 
 fn ready(mut call: Resolved, deadline: Instant) -> Result<Ready, CallError> {
     let args = std::mem::replace(&mut call.call.args, sluice_protocol::request::no_args());
-    let types = call.spec().arg_types.as_ref();
+    // Args that the worker translates are checked there, in the shape that they get there.
+    let types = match call.translated_by_worker() {
+        Some(_) => None,
+        None => call.spec().arg_types.as_ref(),
+    };
     let args = argument::check(types, args)
         .map(CheckedArgs::into_payload)
         .map_err(|faults| invalid(call.spec(), &faults))?;
@@ -60,7 +64,7 @@ fn ready(mut call: Resolved, deadline: Instant) -> Result<Ready, CallError> {
     })
 }
 
-fn invalid(spec: &FunctionSpec, faults: &[Fault]) -> CallError {
+pub(super) fn invalid(spec: &FunctionSpec, faults: &[Fault]) -> CallError {
     let list: Vec<String> = faults.iter().map(Fault::to_string).collect();
     let text = format!(
         "the args of {} are not valid: {}",
@@ -98,6 +102,12 @@ impl Ready {
     #[must_use]
     pub fn spec(&self) -> &FunctionSpec {
         self.call.spec()
+    }
+
+    /// The client's version, where the worker translates.
+    #[must_use]
+    pub fn translated_by_worker(&self) -> Option<&ApiVersion> {
+        self.call.translated_by_worker()
     }
 
     /// The function.

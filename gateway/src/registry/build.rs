@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
+use sluice_protocol::change::Chain;
 use sluice_protocol::{FunctionName, FunctionSpec, ServiceName, Subjects};
 
 use super::configs::{Config, Configs, FunctionId, function_id};
 use super::fixed::{CONFIG_FILE, FixedFunctions};
 use super::instances::Instances;
-use super::snapshot::{Function, FunctionVersions, Instance, Variant};
+use super::snapshot::{Function, FunctionVersions, Instance, Translation, Variant};
 use crate::dispatch::breaker::Breaker;
 use crate::dispatch::bulkhead::Bulkhead;
 
@@ -36,6 +37,7 @@ struct Candidate<'a> {
     config: &'a Config,
     spec: &'a Arc<FunctionSpec>,
     instances: &'a Vec<Arc<Instance>>,
+    chain: Option<&'a Chain>,
 }
 
 impl Builder {
@@ -61,19 +63,25 @@ impl Builder {
                 spec: fixed.spec.clone(),
                 instances: Vec::new(),
                 fixed_subject: Some(fixed.subject.clone()),
+                translation: None,
             };
             variants.insert(id.clone(), vec![variant]);
         }
+        mark_shared(&mut variants);
 
         let mut old = self.slots.remove(service).unwrap_or_default();
         let mut slots = HashMap::new();
         let mut functions = Functions::new();
         for (id, variants) in variants {
-            let slot = old.remove(&id).unwrap_or_else(|| Slot {
+            // A version that is translated has no counters of its own: its calls are calls of the
+            // function that serves it.
+            let served = served_by(&id, &variants);
+            let known = slots.get(&served).cloned().or_else(|| old.remove(&served));
+            let slot = known.unwrap_or_else(|| Slot {
                 round_robin: Arc::default(),
                 breaker: Arc::default(),
                 bulkhead: Arc::default(),
-                call_subject: subjects.call(service, id.1.as_ref(), &id.0),
+                call_subject: subjects.call(service, served.1.as_ref(), &served.0),
             });
             let key = (service.clone(), id.clone());
             let function = Function {
@@ -89,12 +97,36 @@ impl Builder {
             };
             let versions = functions.entry(id.0.clone()).or_default();
             versions.versions.push(Arc::new(function));
-            slots.insert(id, slot);
+            slots.insert(served, slot);
         }
         if !slots.is_empty() {
             self.slots.insert(service.clone(), slots);
         }
         functions
+    }
+}
+
+/// The function whose workers take calls of `id`.
+fn served_by(id: &FunctionId, variants: &[Variant]) -> FunctionId {
+    let translated = variants.iter().all(|v| v.translation.is_some());
+    match variants.first().filter(|_| translated) {
+        Some(variant) => function_id(&variant.spec),
+        None => id.clone(),
+    }
+}
+
+/// During a deploy workers of several configs take calls of one function: those that one config
+/// translates must not reach workers of another.
+fn mark_shared(variants: &mut BTreeMap<FunctionId, Vec<Variant>>) {
+    let several: HashSet<FunctionId> = variants
+        .iter()
+        .filter(|(_, all)| all.len() > 1)
+        .map(|(id, _)| id.clone())
+        .collect();
+    for variant in variants.values_mut().flatten() {
+        if let Some(translation) = variant.translation.as_mut().and_then(Arc::get_mut) {
+            translation.shared = several.contains(&function_id(&variant.spec));
+        }
     }
 }
 
@@ -131,6 +163,16 @@ fn candidates<'a>(
                 config,
                 spec,
                 instances,
+                chain: None,
+            });
+        }
+        for one in &config.translated {
+            let id = (one.spec.request_type.clone(), Some(one.version.clone()));
+            out.entry(id).or_default().push(Candidate {
+                config,
+                spec: &one.spec,
+                instances,
+                chain: Some(&one.chain),
             });
         }
     }
@@ -155,6 +197,11 @@ fn choose(candidates: Vec<Candidate<'_>>) -> Vec<Variant> {
             spec: c.spec.clone(),
             instances: c.instances.clone(),
             fixed_subject: None,
+            translation: c.chain.map(|chain| {
+                let chain = chain.clone();
+                let shared = false;
+                Arc::new(Translation { chain, shared })
+            }),
         })
         .collect();
     if !any_live {

@@ -96,7 +96,11 @@ impl ServiceBuilder {
         // What gateways would refuse is said here already, by the same rules.
         if !functions.is_empty() {
             let specs = functions.iter().map(|(spec, _)| spec.clone()).collect();
-            let text = ServiceConfig { functions: specs }.to_text();
+            let text = ServiceConfig {
+                functions: specs,
+                versions: Default::default(),
+            }
+            .to_text();
             mistakes.extend(ServiceConfig::parse(&name, &text).err().unwrap_or_default());
         }
         Some(CheckedService {

@@ -98,6 +98,7 @@ impl Service {
         let specs = checked.functions.iter().map(|(spec, _)| spec.clone());
         let text = ServiceConfig {
             functions: specs.collect(),
+            versions: Default::default(),
         }
         .to_text();
         let instance_all = subjects.instance_all(&checked.name, instance);

@@ -2,7 +2,7 @@
 
 use async_nats::HeaderMap;
 use sluice_protocol::function::ResponseType;
-use sluice_protocol::headers::{CallHeaders, Credit};
+use sluice_protocol::headers::{CallHeaders, Credit, encode_pending};
 use sluice_protocol::{CallError, ErrorCode, Frame};
 use tokio::time::Instant;
 
@@ -138,6 +138,12 @@ impl Exchange {
             size += name.len() + value.len() + 4;
             headers.insert(name, value);
         });
+        if let Some(version) = self.call.translated_by_worker() {
+            encode_pending(version.as_str(), |name, value| {
+                size += name.len() + value.len() + 4;
+                headers.insert(name, value);
+            });
+        }
         let limit = self.context.link.broker.max_payload();
         if size > limit {
             return Err(Failure::Unsendable(Box::new(too_large(size, limit))));
@@ -148,7 +154,7 @@ impl Exchange {
             Target::Instance(instance) => self.context.link.subjects.instance_call(
                 &function.service,
                 &instance.id,
-                function.version.as_ref(),
+                self.call.spec().version.as_ref(),
                 &function.request_type,
             ),
         };
