@@ -34,6 +34,7 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 mod unknown;
+mod versions;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -57,6 +58,7 @@ pub use self::redis::{RedisMode, RedisOptions};
 pub use self::registry::RegistryOptions;
 pub use self::results::ResultOptions;
 pub use self::source::Environment;
+pub use self::versions::VersionOptions;
 
 use self::reader::{File, Reader};
 use self::section::{Section, SectionInfo};
@@ -110,6 +112,7 @@ sections! {
     limits: LimitOptions, "`[limits]`";
     results: ResultOptions, "`[results]`";
     idempotency: IdempotencyOptions, "`[idempotency]`";
+    versions: VersionOptions, "`[versions]`";
     log: Log, "`[log]`";
 }
 

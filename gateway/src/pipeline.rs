@@ -74,6 +74,7 @@ struct Limits {
     timeout: Duration,
     stream: Duration,
     suggest: bool,
+    unknown_is_latest: bool,
 }
 
 /// Takes calls through all stages. One for each shard.
@@ -87,6 +88,7 @@ pub struct Pipeline {
     once: once::Once,
     limiter: Arc<Limiter>,
     refused: Arc<Refused>,
+    default_version: Option<String>,
 }
 
 impl Pipeline {
@@ -104,6 +106,7 @@ impl Pipeline {
             timeout: config.gateway.max_timeout,
             stream: config.gateway.max_stream_duration,
             suggest: config.gateway.detail_error,
+            unknown_is_latest: config.versions.unknown == "latest",
         };
         let hooks = Hooks::new(registry.clone(), dispatcher.clone(), callbacks, limits);
         Self {
@@ -118,6 +121,7 @@ impl Pipeline {
             ),
             limiter: Arc::new(Limiter::in_memory(&config.limit, &config.limits)),
             refused: Arc::new(Refused::new(config.limits.refused_per_minute)),
+            default_version: Some(config.versions.default.clone()).filter(|v| !v.is_empty()),
         }
     }
 
@@ -161,13 +165,17 @@ impl Pipeline {
     ///
     /// # Errors
     /// Whatever refuses it, or its failure.
-    pub async fn run(&self, call: Call) -> Result<Reply, CallError> {
+    pub async fn run(&self, mut call: Call) -> Result<Reply, CallError> {
         let address = call.caller.address;
         self.refused.check(address)?;
         // As the client asked: later stages may change the args.
         let asked = once::Asked::of(&call);
+        let snapshot = self.registry.snapshot();
+        if let Some(version) = &self.default_version {
+            resolve::by_default(&snapshot, &mut call, version);
+        }
         // All later stages need the function's spec.
-        let call = resolve::resolve(&self.registry.snapshot(), call, self.limits)
+        let call = resolve::resolve(&snapshot, call, self.limits)
             .map_err(|error| self.unless_deaf(error))
             .inspect_err(|error| self.refused.note(address, error))?;
         let after = After::of(&self.hooks, &call);

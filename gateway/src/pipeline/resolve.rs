@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sluice_protocol::function::{FunctionSpec, ResponseType};
+use sluice_protocol::request::named_version;
 use sluice_protocol::suggest::edits;
 use sluice_protocol::{ApiVersion, CallError, ErrorCode};
 
@@ -84,7 +85,24 @@ pub(super) fn resolve_callback(
     Ok(resolved)
 }
 
-fn find(snapshot: &Snapshot, call: Call, limits: Limits) -> Result<Resolved, CallError> {
+/// Gives a call that names no version the configured one, where its function has that.
+pub(super) fn by_default(snapshot: &Snapshot, call: &mut Call, version: &str) {
+    let (service, name) = (call.service.as_str(), call.request_type.as_str());
+    if named_version(call.version.as_deref()).is_none()
+        && snapshot.resolve(service, name, Some(version)).is_ok()
+    {
+        call.version = Some(version.to_owned());
+    }
+}
+
+fn find(snapshot: &Snapshot, mut call: Call, limits: Limits) -> Result<Resolved, CallError> {
+    if limits.unknown_is_latest && call.version.is_some() {
+        let (service, name) = (call.service.as_str(), call.request_type.as_str());
+        let known = snapshot.resolve(service, name, call.version.as_deref());
+        if matches!(known, Err(Unresolved::Version(_))) {
+            call.version = None;
+        }
+    }
     let (service, name) = (call.service.as_str(), call.request_type.as_str());
     let function = match snapshot.resolve(service, name, call.version.as_deref()) {
         Ok(function) => function.clone(),

@@ -198,9 +198,14 @@ fn choose(candidates: Vec<Candidate<'_>>) -> Vec<Variant> {
             instances: c.instances.clone(),
             fixed_subject: None,
             translation: c.chain.map(|chain| {
-                let chain = chain.clone();
-                let shared = false;
-                Arc::new(Translation { chain, shared })
+                let mut seen = FunctionSpec::clone(c.spec);
+                seen.version = Some(chain.from().clone());
+                seen.arg_types = chain.client_types(seen.arg_types.as_ref());
+                Arc::new(Translation {
+                    chain: chain.clone(),
+                    shared: false,
+                    seen: Arc::new(seen),
+                })
             }),
         })
         .collect();

@@ -73,6 +73,8 @@ pub struct Translation {
     /// Whether workers of other configs, to whom these changes do not apply, serve the newer
     /// version as well: then the broker must not pick.
     pub shared: bool,
+    /// The function as its clients know it: their version, their args.
+    pub seen: Arc<FunctionSpec>,
 }
 
 impl Variant {

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::node::Node;
 use super::operation::{MAX_ADDED_BYTES, Operation, Room};
-use super::pointer::Pointer;
+use super::pointer::{Pointer, Segment};
 use super::{RequestChange, TranslateError, Versions};
 use crate::argument::ArgTypes;
 use crate::payload::Payload;
@@ -97,6 +97,27 @@ impl Chain {
         self.arg_types.as_ref()
     }
 
+    /// The args as the client's version has them: as declared, else as today's function has them,
+    /// by the names that they had. Types of args that changes gave another shape are not known.
+    #[must_use]
+    pub fn client_types(&self, today: Option<&ArgTypes>) -> Option<ArgTypes> {
+        if self.arg_types.is_some() || self.is_identity() {
+            return self.arg_types.clone().or_else(|| today.cloned());
+        }
+        if self.has_code() {
+            return None;
+        }
+        let before = today?.0.iter().filter_map(|(name, spec)| {
+            let place = Pointer::key(name).to_string();
+            let before = Pointer::parse_plain(&self.place_before(&place)).ok()?;
+            match before.0.as_slice() {
+                [Segment::Key(name)] => Some((name.clone(), spec.clone())),
+                _ => None,
+            }
+        });
+        Some(ArgTypes(before.collect()))
+    }
+
     /// Whether nothing changes on the way.
     #[must_use]
     pub fn is_identity(&self) -> bool {
@@ -155,12 +176,7 @@ impl Chain {
             return place.to_owned();
         };
         for step in self.steps.iter().rev() {
-            let [query, body, path] = step.request.lists();
-            for operation in [path, body, query].into_iter().flat_map(|l| l.iter().rev()) {
-                if let Some(before) = operation.origin(&segments) {
-                    segments = before;
-                }
-            }
+            segments = step.origin(segments);
         }
         Pointer(segments).to_string()
     }
@@ -207,6 +223,25 @@ impl RequestChange {
 }
 
 impl Step {
+    /// Where before this change stood what stands at `place` after it.
+    #[must_use]
+    pub fn place_before(&self, place: &str) -> String {
+        match Pointer::parse_plain(place) {
+            Ok(pointer) => Pointer(self.origin(pointer.0)).to_string(),
+            Err(_) => place.to_owned(),
+        }
+    }
+
+    fn origin(&self, mut place: Vec<Segment>) -> Vec<Segment> {
+        let [query, body, path] = self.request.lists();
+        for operation in [path, body, query].into_iter().flat_map(|l| l.iter().rev()) {
+            if let Some(before) = operation.origin(&place) {
+                place = before;
+            }
+        }
+        place
+    }
+
     /// What it does to args, where no code does it.
     ///
     /// # Errors

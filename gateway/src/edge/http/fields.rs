@@ -6,8 +6,6 @@ use sluice_protocol::{CallError, ErrorCode, RequestId};
 
 /// The client's id of the request.
 pub(super) const REQUEST_ID: &str = "x-request-id";
-/// The function's version.
-pub(super) const VERSION: &str = "sluice-version";
 /// Milliseconds that the call may take.
 pub(super) const TIMEOUT: &str = "x-timeout-ms";
 /// W3C Trace Context.
@@ -47,25 +45,6 @@ pub(super) fn random_id() -> String {
 pub(super) fn new_request_id() -> RequestId {
     #[expect(clippy::expect_used, reason = "32 hex digits follow the rule of ids")]
     RequestId::new(&random_id()).expect("hex digits are an id")
-}
-
-/// The version that the client names: the first of the places where it may stand. All of them
-/// are looked at here and nowhere else.
-///
-/// # Errors
-/// `invalid_request` when it cannot be one.
-pub(super) fn version(
-    headers: &HeaderMap,
-    field: Option<String>,
-) -> Result<Option<String>, CallError> {
-    let version = match field {
-        Some(field) => Some(field),
-        None => text(headers, VERSION)?.map(str::to_owned),
-    };
-    if let Some(version) = version.as_deref().filter(|v| !v.is_empty()) {
-        check("version", version).map_err(|e| invalid(e.to_string()))?;
-    }
-    Ok(version)
 }
 
 /// Milliseconds that the call may take: the shorter of header and field.

@@ -26,6 +26,7 @@ use super::origin;
 use super::service::CallService;
 use super::socket::{Shared, Socket};
 use crate::edge::identity::{CHALLENGE, Peer};
+use crate::edge::version_source::Named;
 use crate::identity::Session;
 
 /// The sub-protocol of Phoenix's own clients, echoed where it is offered.
@@ -96,10 +97,11 @@ impl<C: CallService, A: SocketAuth> Sockets<C, A> {
         let (vsn, session) = (accepted.vsn, accepted.session);
         let peer = request.extensions().get::<Peer>();
         let address = peer.map(|p| self.shared.auth.address(p.0, request.headers()));
+        let version = request.extensions().get::<Named>().map(|n| n.0.clone());
         let upgrade = hyper::upgrade::on(request);
         let shared = Arc::clone(&self.shared);
         self.open.spawn(async move {
-            serve(upgrade, shared, vsn, session, address).await;
+            serve(upgrade, shared, vsn, session, (address, version)).await;
             drop(guard);
         });
         response
@@ -257,7 +259,7 @@ async fn serve<C: CallService, A: SocketAuth>(
     shared: Arc<Shared<C, A>>,
     vsn: Vsn,
     session: Arc<Session>,
-    address: Option<IpAddr>,
+    (address, version): (Option<IpAddr>, Option<String>),
 ) {
     let upgraded = match upgrade.await {
         Ok(upgraded) => TokioIo::new(upgraded),
@@ -269,6 +271,7 @@ async fn serve<C: CallService, A: SocketAuth>(
     let config = websocket_config(shared.options.max_frame_bytes);
     let transport = WebSocketStream::from_raw_socket(upgraded, Role::Server, Some(config)).await;
     let transport = Socket::new(transport, shared, vsn, session, address)
+        .speaking(version)
         .run()
         .await;
     linger(transport.into_inner()).await;
