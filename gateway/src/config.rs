@@ -35,6 +35,7 @@ mod telemetry;
 #[cfg(test)]
 mod tests;
 mod unknown;
+mod versions;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -59,6 +60,7 @@ pub use self::registry::RegistryOptions;
 pub use self::results::ResultOptions;
 pub use self::source::Environment;
 pub use self::telemetry::TelemetryOptions;
+pub use self::versions::VersionOptions;
 
 use self::reader::{File, Reader};
 use self::section::{Section, SectionInfo};
@@ -138,6 +140,7 @@ sections! {
     results: ResultOptions, "`[results]`";
     idempotency: IdempotencyOptions, "`[idempotency]`";
     telemetry: TelemetryOptions, "`[telemetry]`";
+    versions: VersionOptions, "`[versions]`";
     log: Log, "`[log]`";
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! listener   sockets: accept, serve, drain        capacity   how much at once
 //! http       requests: route, read, call, answer  identity   who asks
+//! version_source  which version is asked for
 //! service    what answers calls: the pipeline, or a script in tests
 //! phoenix    sockets, and how they hang on HTTP: sockets
 //! ```
@@ -20,6 +21,7 @@ pub mod listener;
 pub mod phoenix;
 pub mod service;
 pub mod sockets;
+pub mod version_source;
 
 use std::sync::Arc;
 

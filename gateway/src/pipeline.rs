@@ -6,6 +6,7 @@ mod hooks;
 mod limit;
 mod once;
 mod resolve;
+mod translate;
 mod validate;
 
 use std::net::IpAddr;
@@ -108,6 +109,7 @@ struct Limits {
     timeout: Duration,
     stream: Duration,
     suggest: bool,
+    unknown_is_latest: bool,
 }
 
 impl Limits {
@@ -116,6 +118,7 @@ impl Limits {
             timeout: config.gateway.max_timeout,
             stream: config.gateway.max_stream_duration,
             suggest: config.gateway.detail_error,
+            unknown_is_latest: config.versions.unknown == "latest",
         }
     }
 }
@@ -136,6 +139,7 @@ pub struct Pipeline {
     shard: usize,
     tracer: Arc<Tracer>,
     middleware: Chain,
+    default_version: Option<String>,
 }
 
 impl Pipeline {
@@ -167,6 +171,7 @@ impl Pipeline {
             shard: 0,
             tracer: Arc::default(),
             middleware: Chain::default(),
+            default_version: Some(config.versions.default.clone()).filter(|v| !v.is_empty()),
         }
     }
 
@@ -269,12 +274,22 @@ impl Pipeline {
         }
         // As the client asked: later stages may change the args.
         let asked = once::Asked::of(&call);
+        let snapshot = self.registry.snapshot();
+        if let Some(version) = &self.default_version {
+            resolve::by_default(&snapshot, &mut call, version);
+        }
         // All later stages need the function's spec.
-        let call = resolve::resolve(&self.registry.snapshot(), call, self.limits, record)
+        let call = resolve::resolve(&snapshot, call, self.limits, record)
             .map_err(|error| self.unless_deaf(error))
             .inspect_err(|error| self.refused.note(address, error))?;
         let after = After::of(&self.hooks, &call);
+        let down = translate::Down::of(&call);
         let outcome = self.stages(asked, call, record).await;
+        // Before the after hook: it hears what the caller hears, in the caller's version.
+        let outcome = match down {
+            Some(down) => down.finish(outcome),
+            None => outcome,
+        };
         // Last, and whatever the outcome: it hears what the caller hears.
         match after {
             Some(after) => after.finish(outcome).await,
@@ -313,9 +328,13 @@ impl Pipeline {
         // no worker anything.
         let call = told(&to, "admit", authorize::admit(call))?;
         record.passed("admitted");
+        // As the client's version declares them, before anything is made of them.
+        let call = told(&to, "check in its version", translate::check(call))?;
         // Before all that looks at args: it may change them.
         let call = told(&to, "before hook", hooks::before(&self.hooks, call).await)?;
         record.passed("hooked");
+        // After the hook, which knows the client's version, and before all that knows only today's.
+        let call = told(&to, "translate", translate::up(call))?;
         // On the args that are sent, not on those that came.
         let call = told(
             &to,

@@ -38,6 +38,7 @@ pub struct Answers {
     over: Over,
     due: Option<Instant>,
     record: Option<Box<CallRecord>>,
+    each: Each,
 }
 
 type Listener = Box<dyn FnOnce(Option<&Answer>) + Send + Sync>;
@@ -82,6 +83,18 @@ impl Reply {
     }
 }
 
+type Change = Box<dyn FnMut(Answer) -> Answer + Send + Sync>;
+
+/// What becomes of each answer before anybody sees it.
+#[derive(Default)]
+struct Each(Option<Change>);
+
+impl Debug for Each {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Each").field(&self.0.is_some()).finish()
+    }
+}
+
 impl Reply {
     /// The same reply; the answer of an async call is there by `due` at the latest.
     #[must_use]
@@ -92,6 +105,23 @@ impl Reply {
                 Self::Async(answers)
             }
             other => other,
+        }
+    }
+
+    /// The same reply; each answer that is still to come passes `change`.
+    #[must_use]
+    pub(crate) fn changed_by(
+        self,
+        change: impl FnMut(Answer) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let with = |mut answers: Answers| {
+            answers.each = Each(Some(Box::new(change)));
+            answers
+        };
+        match self {
+            Self::Accepted | Self::Result(_) => self,
+            Self::Async(answers) => Self::Async(with(answers)),
+            Self::Stream(answers) => Self::Stream(with(answers)),
         }
     }
 
@@ -130,6 +160,7 @@ impl Answers {
             over: Over::default(),
             due: None,
             record: None,
+            each: Each::default(),
         }
     }
 
@@ -163,6 +194,10 @@ impl Answers {
                     .with_executed(sluice_protocol::Executed::Unknown, false),
             )
         });
+        let answer = match &mut self.each.0 {
+            Some(change) => change(answer),
+            None => answer,
+        };
         self.ended = answer.is_final();
         if let Some(record) = &mut self.record {
             record.answer(&answer);

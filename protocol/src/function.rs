@@ -6,10 +6,12 @@ mod print;
 mod read;
 mod route;
 mod strict;
+mod translation;
 
 use serde_json::Value;
 
 use crate::argument::{ArgTypes, Budget};
+use crate::change::Versions;
 use crate::id::{FunctionName, ServiceName};
 use crate::permission::Permission;
 use crate::registry::Reason;
@@ -18,6 +20,7 @@ use crate::version::ApiVersion;
 
 pub use config::{MAX_CONFIG_BYTES, MAX_FUNCTIONS, MAX_REASONS};
 pub use route::{Route, Segment};
+pub use translation::Translated;
 
 /// What the gateway knows of one version of one function.
 #[derive(Debug, Clone, PartialEq)]
@@ -233,15 +236,24 @@ impl FunctionSpec {
 pub struct ServiceConfig {
     /// The functions.
     pub functions: Vec<FunctionSpec>,
+    /// Older versions of them that are translated; empty: none.
+    pub versions: Versions,
 }
 
 impl ServiceConfig {
-    /// Reads a config's text, `{"functions": […]}`.
+    /// Reads a config's text, `{"functions": […], "versions": […]}`.
     ///
     /// # Errors
     /// Every mistake of every function, at once, up to [`MAX_REASONS`].
     pub fn parse(service: &ServiceName, text: &str) -> Result<Self, Vec<Reason>> {
         config::parse(service, text)
+    }
+
+    /// Every version of every function that is listed in `versions` and has no function of its
+    /// own, with the function that serves it.
+    #[must_use]
+    pub fn translated(&self) -> Vec<Translated> {
+        translation::translated(&self.functions, &self.versions)
     }
 
     /// The config's text; the same for equal configs, in whatever order their functions stand, so

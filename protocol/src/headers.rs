@@ -34,6 +34,9 @@ pub const TRACESTATE: &str = "tracestate";
 pub const CREDIT: &str = "Sluice-Credit";
 /// `pending`: the SDK checks permission and args, after its own changes.
 pub const PERMISSION: &str = "Sluice-Permission";
+/// The version that the client named, percent-encoded: only where [`PERMISSION`] is `pending`, and
+/// then the SDK translates, too.
+pub const API_VERSION: &str = "Sluice-Api-Version";
 /// Media type of the body; absent: JSON.
 pub const CONTENT_TYPE: &str = "Content-Type";
 /// `<i>/<n>`, from 1: a part of a payload above `max_payload`.
@@ -78,6 +81,28 @@ pub fn encode_value(text: &str) -> Cow<'_, str> {
 #[must_use]
 pub fn decode_value(value: &str) -> Option<Cow<'_, str>> {
     percent_decode_str(value).decode_utf8().ok()
+}
+
+/// Says that the args are those of version `api_version`: the worker translates them, and checks
+/// permission and args afterwards.
+pub fn encode_pending(api_version: &str, mut put: impl FnMut(&'static str, &str)) {
+    put(PERMISSION, "pending");
+    put(API_VERSION, &encode_value(api_version));
+}
+
+/// Reads what [`encode_pending`] wrote: the client's version, or that all was checked.
+///
+/// # Errors
+/// When the two headers make no sense: such a call must not run.
+pub fn decode_pending<'a>(
+    get: impl Fn(&'static str) -> Option<&'a str>,
+) -> Result<Option<String>, InvalidHeaders> {
+    match (get(PERMISSION), get(API_VERSION).map(decode_value)) {
+        (None, None) => Ok(None),
+        (Some("pending"), Some(Some(version))) => Ok(Some(version.into_owned())),
+        (Some("pending") | None, _) => Err(InvalidHeaders::Malformed(API_VERSION)),
+        (Some(_), _) => Err(InvalidHeaders::Malformed(PERMISSION)),
+    }
 }
 
 /// How much a stream may send: cumulative, "up to item N and byte B".

@@ -34,6 +34,7 @@
 //! ```
 
 pub mod argument;
+pub mod change;
 pub mod error;
 pub mod frame;
 pub mod function;

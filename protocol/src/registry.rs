@@ -22,6 +22,9 @@ pub mod feature {
     pub const CREDIT: &str = "credit";
     /// Obeys cancel.
     pub const CANCEL: &str = "cancel";
+    /// Translates requests by changes in code, and then checks permission and args itself
+    /// (`Sluice-Permission: pending`). Whoever registers such changes has to speak it.
+    pub const PENDING: &str = "pending";
     /// Splits and joins payloads above `max_payload`.
     pub const CHUNKS: &str = "chunks";
 }

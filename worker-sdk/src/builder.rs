@@ -10,6 +10,7 @@ use sluice_protocol::registry::Reason;
 use sluice_protocol::{InstanceId, Subjects};
 
 pub use self::service::ServiceBuilder;
+use crate::change::Versions;
 use crate::function::Function;
 use crate::handler::Handler;
 use crate::options::NatsOptions;
@@ -124,6 +125,12 @@ impl WorkerBuilder {
     /// The version of all functions that have none of their own.
     pub fn version(self, version: &str) -> Self {
         self.edit(|s| s.version(version))
+    }
+
+    /// Older versions that today's functions serve, through changes: oldest first, see
+    /// [`crate::change`].
+    pub fn versions(self, build: impl FnOnce(Versions) -> Versions) -> Self {
+        self.edit(|s| s.versions(build))
     }
 
     /// The secret that signs the service's registry messages; it never travels.

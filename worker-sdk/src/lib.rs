@@ -29,6 +29,7 @@
 //! | connect, limit, name, sign | [`WorkerBuilder`] |
 //! | stop in order | [`WorkerBuilder::run`], [`Worker::shutdown`] |
 //! | test handlers without a broker | [`testing::TestWorker`] |
+//! | serve older versions by today's functions | [`change`] |
 //! | serve HTTP resources as a decision graph | [`resource`] |
 //!
 //! `docs/writing-workers.md` is the guide, `docs/worker-protocol.md` the wire format.
@@ -43,6 +44,7 @@
 mod args;
 mod builder;
 mod call;
+pub mod change;
 mod codec;
 mod context;
 mod credentials;

@@ -279,6 +279,7 @@ fn snapshot(
                 spec: Arc::new(spec.clone()),
                 instances: instances.to_vec(),
                 fixed_subject: instances.is_empty().then(|| "fixed".to_owned()),
+                translation: None,
             }],
             stats: Arc::default(),
         };

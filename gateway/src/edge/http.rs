@@ -53,6 +53,7 @@ use self::route::Route;
 use super::capacity::Capacity;
 use super::service::CallService;
 use super::sockets::Door;
+use super::version_source::{Named, VersionSources};
 use crate::config::Config;
 use crate::dev::page::Page;
 use crate::health::Health;
@@ -86,6 +87,7 @@ pub struct Edge<S> {
     parts: Parts,
     sockets: Option<Arc<dyn Door>>,
     cors: Cors,
+    versions: VersionSources,
     /// Followers of async calls, and whatever else outlives its request.
     pub(super) tasks: TaskTracker,
     /// Triggered when the time to drain is up.
@@ -137,6 +139,7 @@ impl<S: CallService> Edge<S> {
         Self {
             calls,
             cors: Cors::new(&parts.config.http.cors_origins),
+            versions: VersionSources::new(&parts.config.versions.sources),
             parts,
             sockets: None,
             tasks: TaskTracker::new(),
@@ -164,8 +167,13 @@ impl<S: CallService> Edge<S> {
     where
         B: http_body::Body<Data = Bytes>,
     {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
+        self.versions.strip(&mut head);
         if let Some(door) = self.sockets.as_ref().filter(|d| d.serves(head.uri.path())) {
+            // For all requests of the socket that name none.
+            if let Ok(Some(version)) = self.versions.find(&head, None) {
+                head.extensions.insert(Named(version));
+            }
             let answer = door.open(Request::from_parts(head, ())).await;
             return answer.map(Body::whole);
         }
@@ -186,6 +194,7 @@ impl<S: CallService> Edge<S> {
         if !response.headers().contains_key(fields::REQUEST_ID) {
             response::echo(&mut response, &asked.id);
         }
+        self.versions.vary(&head, response.headers_mut());
         self.cors.apply(&head.headers, response.headers_mut());
         if head.method == Method::HEAD {
             leave_head(&mut response);

@@ -80,7 +80,11 @@ impl CallService for Shard {
         let function = snapshot.resolve(service, request_type, version).ok()?;
         // Configs of one function differ during a deploy only; the pipeline checks with the one
         // that it picks.
-        let spec = &function.variants.first()?.spec;
+        let variant = function.variants.first()?;
+        let spec = match &variant.translation {
+            Some(translation) => &translation.seen,
+            None => &variant.spec,
+        };
         (!spec.internal).then(|| spec.clone())
     }
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sluice_protocol::function::{FunctionSpec, ResponseType};
+use sluice_protocol::request::named_version;
 use sluice_protocol::suggest::edits;
-use sluice_protocol::{CallError, ErrorCode};
+use sluice_protocol::{ApiVersion, CallError, ErrorCode};
 
 use tokio::time::Instant;
 
@@ -46,6 +47,12 @@ impl Resolved {
     pub(super) fn spec(&self) -> &FunctionSpec {
         &self.variant().spec
     }
+
+    /// The client's version, where the worker translates.
+    pub(super) fn translated_by_worker(&self) -> Option<&ApiVersion> {
+        let chain = &self.variant().translation.as_ref()?.chain;
+        chain.has_code().then(|| chain.from())
+    }
 }
 
 /// Finds the function; refuses what cannot be called at all.
@@ -85,8 +92,29 @@ pub(super) fn resolve_callback(
     Ok(resolved)
 }
 
+/// Gives a call that names no version the configured one, where its function has that.
+pub(super) fn by_default(snapshot: &Snapshot, call: &mut Call, version: &str) {
+    let (service, name) = (call.service.as_str(), call.request_type.as_str());
+    if named_version(call.version.as_deref()).is_none()
+        && snapshot.resolve(service, name, Some(version)).is_ok()
+    {
+        call.version = Some(version.to_owned());
+    }
+}
+
 /// The function by its name, whether or not it can be called.
-pub(super) fn find(snapshot: &Snapshot, call: Call, limits: Limits) -> Result<Resolved, CallError> {
+pub(super) fn find(
+    snapshot: &Snapshot,
+    mut call: Call,
+    limits: Limits,
+) -> Result<Resolved, CallError> {
+    if limits.unknown_is_latest && call.version.is_some() {
+        let (service, name) = (call.service.as_str(), call.request_type.as_str());
+        let known = snapshot.resolve(service, name, call.version.as_deref());
+        if matches!(known, Err(Unresolved::Version(_))) {
+            call.version = None;
+        }
+    }
     let (service, name) = (call.service.as_str(), call.request_type.as_str());
     let caller = (
         call.identity.user_id.as_deref(),

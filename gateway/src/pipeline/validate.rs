@@ -7,7 +7,7 @@ use sluice_protocol::argument::{self, CheckedArgs, Fault};
 use sluice_protocol::function::FunctionSpec;
 use sluice_protocol::payload::{Encoding, Payload};
 use sluice_protocol::trace::TraceContext;
-use sluice_protocol::{CallError, ErrorCode, Identity, RequestId};
+use sluice_protocol::{ApiVersion, CallError, ErrorCode, Identity, RequestId};
 
 use tokio::time::Instant;
 
@@ -62,14 +62,18 @@ fn ready(mut call: Resolved, deadline: Instant) -> Result<Ready, CallError> {
 
 /// The args as workers get them.
 pub(super) fn checked(call: &Resolved, args: Payload) -> Result<Payload, CallError> {
-    let types = call.spec().arg_types.as_ref();
+    // Args that the worker translates are checked there, in the shape that they get there.
+    let types = match call.translated_by_worker() {
+        Some(_) => None,
+        None => call.spec().arg_types.as_ref(),
+    };
     let args = argument::check(types, args)
         .map(CheckedArgs::into_payload)
         .map_err(|faults| invalid(call.spec(), &faults))?;
     for_workers(call, args)
 }
 
-fn invalid(spec: &FunctionSpec, faults: &[Fault]) -> CallError {
+pub(super) fn invalid(spec: &FunctionSpec, faults: &[Fault]) -> CallError {
     let list: Vec<String> = faults.iter().map(Fault::to_string).collect();
     let text = format!(
         "the args of {} are not valid: {}",
@@ -108,6 +112,12 @@ impl Ready {
     #[must_use]
     pub fn spec(&self) -> &FunctionSpec {
         self.call.spec()
+    }
+
+    /// The client's version, where the worker translates.
+    #[must_use]
+    pub fn translated_by_worker(&self) -> Option<&ApiVersion> {
+        self.call.translated_by_worker()
     }
 
     /// The function.

@@ -1,16 +1,17 @@
 //! From what the table knows to what calls are resolved against.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
+use sluice_protocol::change::Chain;
 use sluice_protocol::{FunctionName, FunctionSpec, InstanceId, ServiceName, Subjects};
 
 use super::callers::Callers;
 use super::configs::{Config, Configs, FunctionId, function_id};
 use super::fixed::{CONFIG_FILE, FixedFunctions};
 use super::instances::{Instances, Record};
-use super::snapshot::{Function, FunctionVersions, Instance, Variant};
+use super::snapshot::{Function, FunctionVersions, Instance, Translation, Variant};
 use crate::dispatch::breaker::Breaker;
 use crate::dispatch::bulkhead::Bulkhead;
 use crate::overrides::{FunctionKey, Overrides};
@@ -25,8 +26,13 @@ struct Slot {
     round_robin: Arc<AtomicUsize>,
     breaker: Arc<Breaker>,
     bulkhead: Arc<Bulkhead>,
-    stats: Arc<FunctionStats>,
     call_subject: String,
+}
+
+/// What is counted of one version, translated or not.
+#[derive(Debug, Default, Clone)]
+struct Counts {
+    stats: Arc<FunctionStats>,
     callers: Arc<Callers>,
 }
 
@@ -34,6 +40,7 @@ struct Slot {
 #[derive(Debug, Default)]
 pub(super) struct Builder {
     slots: HashMap<ServiceName, HashMap<FunctionId, Slot>>,
+    counts: HashMap<ServiceName, HashMap<FunctionId, Counts>>,
 }
 
 /// What one config has of one function.
@@ -41,6 +48,7 @@ struct Candidate<'a> {
     config: &'a Config,
     spec: &'a Arc<FunctionSpec>,
     instances: &'a Vec<Arc<Instance>>,
+    chain: Option<&'a Chain>,
 }
 
 impl Builder {
@@ -69,29 +77,37 @@ impl Builder {
                 spec: fixed.spec.clone(),
                 instances: Vec::new(),
                 fixed_subject: Some(fixed.subject.clone()),
+                translation: None,
             };
             variants.insert(id.clone(), vec![variant]);
         }
+        mark_shared(&mut variants);
 
         let mut old = self.slots.remove(service).unwrap_or_default();
         let mut slots = HashMap::new();
+        let mut count_before = self.counts.remove(service).unwrap_or_default();
+        let mut counts = HashMap::new();
         let mut functions = Functions::new();
         for (id, variants) in variants {
-            let slot = old.remove(&id).unwrap_or_else(|| Slot {
+            // A version that is translated has no counters of its own: its calls are calls of the
+            // function that serves it.
+            let served = served_by(&id, &variants);
+            let known = slots.get(&served).cloned().or_else(|| old.remove(&served));
+            let slot = known.unwrap_or_else(|| Slot {
                 round_robin: Arc::default(),
                 breaker: Arc::default(),
                 bulkhead: Arc::default(),
-                stats: Arc::default(),
-                callers: Arc::default(),
-                call_subject: subjects.call(service, id.1.as_ref(), &id.0),
+                call_subject: subjects.call(service, served.1.as_ref(), &served.0),
             });
+            let count = count_before.remove(&id).unwrap_or_default();
+            counts.insert(id.clone(), count.clone());
             let word = overrides.function(&FunctionKey {
                 service: service.clone(),
                 function: id.0.clone(),
                 version: id.1.clone(),
             });
             if word.is_some_and(|w| w.deleted) {
-                slots.insert(id, slot);
+                slots.insert(served, slot);
                 continue;
             }
             let function = Function {
@@ -107,18 +123,43 @@ impl Builder {
                 round_robin: slot.round_robin.clone(),
                 breaker: slot.breaker.clone(),
                 bulkhead: slot.bulkhead.clone(),
-                stats: slot.stats.clone(),
-                callers: slot.callers.clone(),
+                stats: count.stats,
+                callers: count.callers,
             };
             let versions = functions.entry(id.0.clone()).or_default();
             versions.latest = overrides.latest(service, &id.0).cloned();
             versions.versions.push(Arc::new(function));
-            slots.insert(id, slot);
+            slots.insert(served, slot);
         }
         if !slots.is_empty() {
             self.slots.insert(service.clone(), slots);
+            self.counts.insert(service.clone(), counts);
         }
         functions
+    }
+}
+
+/// The function whose workers take calls of `id`.
+fn served_by(id: &FunctionId, variants: &[Variant]) -> FunctionId {
+    let translated = variants.iter().all(|v| v.translation.is_some());
+    match variants.first().filter(|_| translated) {
+        Some(variant) => function_id(&variant.spec),
+        None => id.clone(),
+    }
+}
+
+/// During a deploy workers of several configs take calls of one function: those that one config
+/// translates must not reach workers of another.
+fn mark_shared(variants: &mut BTreeMap<FunctionId, Vec<Variant>>) {
+    let several: HashSet<FunctionId> = variants
+        .iter()
+        .filter(|(_, all)| all.len() > 1)
+        .map(|(id, _)| id.clone())
+        .collect();
+    for variant in variants.values_mut().flatten() {
+        if let Some(translation) = variant.translation.as_mut().and_then(Arc::get_mut) {
+            translation.shared = several.contains(&function_id(&variant.spec));
+        }
     }
 }
 
@@ -158,6 +199,16 @@ fn candidates<'a>(
                 config,
                 spec,
                 instances,
+                chain: None,
+            });
+        }
+        for one in &config.translated {
+            let id = (one.spec.request_type.clone(), Some(one.version.clone()));
+            out.entry(id).or_default().push(Candidate {
+                config,
+                spec: &one.spec,
+                instances,
+                chain: Some(&one.chain),
             });
         }
     }
@@ -182,6 +233,16 @@ fn choose(candidates: Vec<Candidate<'_>>) -> Vec<Variant> {
             spec: c.spec.clone(),
             instances: c.instances.clone(),
             fixed_subject: None,
+            translation: c.chain.map(|chain| {
+                let mut seen = FunctionSpec::clone(c.spec);
+                seen.version = Some(chain.from().clone());
+                seen.arg_types = chain.client_types(seen.arg_types.as_ref());
+                Arc::new(Translation {
+                    chain: chain.clone(),
+                    shared: false,
+                    seen: Arc::new(seen),
+                })
+            }),
         })
         .collect();
     if !any_live {

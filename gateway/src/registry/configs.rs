@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sluice_protocol::change::{Chain, Versions};
 use sluice_protocol::function::ServiceConfig;
 use sluice_protocol::registry::{ConfigText, Reason, config_hash};
 use sluice_protocol::{ApiVersion, FunctionName, FunctionSpec, ServiceName};
@@ -24,12 +25,28 @@ pub(super) fn function_id(spec: &FunctionSpec) -> FunctionId {
     (spec.request_type.clone(), spec.version.clone())
 }
 
+/// A version that has no function of its own, and the one that serves it.
+#[derive(Debug)]
+pub(super) struct TranslatedFunction {
+    pub(super) version: ApiVersion,
+    pub(super) spec: Arc<FunctionSpec>,
+    pub(super) chain: Chain,
+}
+
+impl Config {
+    fn size(&self) -> usize {
+        self.functions.len() + self.translated.len()
+    }
+}
+
 /// One config in force.
 #[derive(Debug)]
 pub(super) struct Config {
     pub(super) hash: String,
     pub(super) label: Option<String>,
     pub(super) functions: Vec<Arc<FunctionSpec>>,
+    pub(super) translated: Vec<TranslatedFunction>,
+    pub(super) versions: Versions,
     bytes: usize,
     /// When an instance that takes or will take calls was last heard to run it.
     pub(super) last_used: Instant,
@@ -106,7 +123,13 @@ impl Configs {
                 "the config's text does not have the hash {hash}: the first 32 hex digits of the SHA-256 of exactly the bytes of field config"
             ))]);
         }
-        let functions = (self.parse)(service, &config.text)?.functions;
+        let parsed = (self.parse)(service, &config.text)?;
+        let translated = parsed.translated();
+        let ServiceConfig {
+            functions,
+            versions,
+        } = parsed;
+        let size = functions.len() + translated.len();
         let mut reasons = faults(service, &functions, fixed, limits);
         reasons.extend(self.taken_routes(service, &functions, fixed_specs));
         if config
@@ -122,23 +145,25 @@ impl Configs {
         if reasons.is_empty() {
             self.make_room(service, hash, limits);
         }
-        reasons.extend(self.beyond_limits(
-            service,
-            hash,
-            functions.len(),
-            config.text.len(),
-            limits,
-        ));
+        reasons.extend(self.beyond_limits(service, hash, size, config.text.len(), limits));
         if !reasons.is_empty() {
             return Err(reasons);
         }
         self.remove(service, hash);
-        self.functions += functions.len();
+        self.functions += size;
         self.bytes += config.text.len();
+        let functions: Vec<Arc<FunctionSpec>> = functions.into_iter().map(Arc::new).collect();
+        let translated = translated.into_iter().map(|one| TranslatedFunction {
+            version: one.version,
+            spec: functions[one.function].clone(),
+            chain: one.chain,
+        });
         let config = Config {
             hash: hash.to_owned(),
             label: config.config_version.clone(),
-            functions: functions.into_iter().map(Arc::new).collect(),
+            translated: translated.collect(),
+            versions,
+            functions,
             bytes: config.text.len(),
             last_used: now,
             idle_since: None,
@@ -216,7 +241,7 @@ impl Configs {
             return;
         };
         if let Some(old) = configs.remove(hash) {
-            self.functions -= old.functions.len();
+            self.functions -= old.size();
             self.bytes -= old.bytes;
         }
         if configs.is_empty() {
@@ -263,7 +288,7 @@ impl Configs {
             ),
             (
                 "functions of all services",
-                kept(self.functions, |c| c.functions.len()) + functions,
+                kept(self.functions, Config::size) + functions,
                 limits.functions,
             ),
             (
@@ -281,6 +306,14 @@ impl Configs {
                 ))
             })
             .collect()
+    }
+}
+
+impl Configs {
+    /// Whether a config has changes in code, which not every worker can run.
+    pub(super) fn has_code(&self, service: &ServiceName, hash: &str) -> bool {
+        let config = self.get(service, hash);
+        config.is_some_and(|config| config.translated.iter().any(|one| one.chain.has_code()))
     }
 }
 

@@ -10,6 +10,7 @@ use crate::dispatch::breaker::Breaker;
 use crate::dispatch::bulkhead::Bulkhead;
 use crate::overrides::{Notice, Pins};
 use crate::telemetry::function_stats::{FunctionStats, InstanceStats};
+use sluice_protocol::change::Chain;
 use sluice_protocol::registry::feature;
 use sluice_protocol::request::named_version;
 use sluice_protocol::{
@@ -82,6 +83,28 @@ pub struct Variant {
     /// The function is served by plain NATS responders on this subject (gateway's config file):
     /// nothing is known of instances.
     pub fixed_subject: Option<String>,
+    /// Clients of this version are served by a newer one, whose function `spec` is.
+    pub translation: Option<Arc<Translation>>,
+}
+
+/// The way of a version that has no function of its own.
+#[derive(Debug)]
+pub struct Translation {
+    /// What requests and responses pass.
+    pub chain: Chain,
+    /// Whether workers of other configs, to whom these changes do not apply, serve the newer
+    /// version as well: then the broker must not pick.
+    pub shared: bool,
+    /// The function as its clients know it: their version, their args.
+    pub seen: Arc<FunctionSpec>,
+}
+
+impl Variant {
+    /// Whether the broker could hand its calls to workers of another config.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.translation.as_ref().is_some_and(|t| t.shared)
+    }
 }
 
 /// One worker process that serves a service.
@@ -97,6 +120,8 @@ pub struct Instance {
     pub credit: bool,
     /// Obeys cancel.
     pub cancel: bool,
+    /// Translates by changes in code.
+    pub pending: bool,
     /// Takes MessagePack.
     pub message_pack: bool,
     /// Where it hears cancel and credit.
@@ -137,6 +162,7 @@ impl Instance {
             beats: has(feature::BEAT),
             credit: has(feature::CREDIT),
             cancel: has(feature::CANCEL),
+            pending: has(feature::PENDING),
             message_pack: encodings.iter().any(|e| e == Encoding::MessagePack.name()),
             control_subject: subjects.control(&service, &id),
             ping_subject: subjects.ping(&service, &id),

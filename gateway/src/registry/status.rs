@@ -37,6 +37,9 @@ pub struct ServiceStatus {
     pub mixed_config: bool,
     /// By hash.
     pub configs: Vec<ConfigStatus>,
+    /// The versions that are translated, oldest first, as the latest config lists them; null: none.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub versions: Value,
     /// By name, then by version, oldest first.
     pub functions: Vec<FunctionStatus>,
     /// By id.
@@ -74,6 +77,9 @@ pub struct FunctionStatus {
     pub mixed_config: bool,
     /// Instances that take calls for it.
     pub live_instances: usize,
+    /// The function that serves this version, through changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub served_by: Option<String>,
     /// The subject of plain NATS responders (gateway's config file).
     pub fixed_subject: Option<String>,
     /// Its forms: one, but during a deploy. The one that most instances run is last.
@@ -147,11 +153,16 @@ pub(super) fn service(
             live_instances: live.get(config.hash.as_str()).copied().unwrap_or(0),
         })
         .collect();
+    let latest = configs
+        .of(name)
+        .filter(|config| !config.versions.is_empty())
+        .max_by_key(|config| (live.contains_key(config.hash.as_str()), config.last_used));
     let mut names: Vec<_> = functions.iter().collect();
     names.sort_by_key(|(name, _)| *name);
     ServiceStatus {
         service: name.to_string(),
         mixed_config: configs_now.iter().filter(|c| c.live_instances > 0).count() > 1,
+        versions: latest.map_or(Value::Null, |config| config.versions.to_json()),
         configs: configs_now,
         functions: names
             .into_iter()
@@ -189,6 +200,10 @@ fn function(f: &Function, overrides: &Overrides) -> FunctionStatus {
         deprecated: word.and_then(|w| Some(w.deprecated.as_ref()?.0.clone())),
         mixed_config: f.variants.windows(2).any(|two| two[0].spec != two[1].spec),
         live_instances: f.variants.iter().map(|v| v.instances.len()).sum(),
+        served_by: f
+            .variants
+            .iter()
+            .find_map(|v| v.translation.as_ref().map(|_| v.spec.label())),
         fixed_subject: f.variants.iter().find_map(|v| v.fixed_subject.clone()),
         variants,
     }

@@ -48,7 +48,10 @@ pub(super) fn parse(service: &ServiceName, text: &str) -> Result<ServiceConfig, 
         });
     }
     if reasons.is_empty() {
-        Ok(ServiceConfig { functions })
+        Ok(ServiceConfig {
+            functions,
+            versions: Default::default(),
+        })
     } else {
         Err(reasons)
     }

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::{FieldFault, FunctionSpec, Route, ServiceConfig, read, strict};
+use super::{FieldFault, FunctionSpec, Route, ServiceConfig, read, strict, translation};
 use crate::argument::Budget;
+use crate::change::Versions;
 use crate::id::{MAX_ID_BYTES, ServiceName};
 use crate::registry::Reason;
 use crate::suggest::did_you_mean;
@@ -19,6 +20,9 @@ pub const MAX_FUNCTIONS: usize = 2000;
 /// Most reasons that one refusal gives, so that it fits a message; the last says how many more
 /// there are.
 pub const MAX_REASONS: usize = 200;
+
+/// The fields of a config.
+const FIELDS: [&str; 2] = ["functions", "versions"];
 
 /// Reads a config.
 pub(super) fn parse(service: &ServiceName, text: &str) -> Result<ServiceConfig, Vec<Reason>> {
@@ -38,8 +42,8 @@ pub(super) fn parse(service: &ServiceName, text: &str) -> Result<ServiceConfig, 
         return Err(vec![whole("", "must be a JSON object".to_owned())]);
     };
     let mut reasons = Vec::new();
-    for name in map.keys().filter(|k| *k != "functions") {
-        let hint = did_you_mean(name, ["functions"]);
+    for name in map.keys().filter(|k| !FIELDS.contains(&k.as_str())) {
+        let hint = did_you_mean(name, FIELDS);
         reasons.push(whole(name, format!("is no field of a config{hint}")));
     }
     let list = match map.get("functions").map(Value::as_array) {
@@ -61,8 +65,19 @@ pub(super) fn parse(service: &ServiceName, text: &str) -> Result<ServiceConfig, 
             Vec::new()
         }
     };
+    let versions = map.get("versions").map_or_else(
+        || Ok(Versions::default()),
+        |list| translation::read(list, &functions),
+    );
+    let versions = versions.unwrap_or_else(|faults| {
+        reasons.extend(faults);
+        Versions::default()
+    });
     if reasons.is_empty() {
-        return Ok(ServiceConfig { functions });
+        return Ok(ServiceConfig {
+            functions,
+            versions,
+        });
     }
     let more = reasons.len().saturating_sub(MAX_REASONS);
     if more > 0 {
@@ -189,5 +204,9 @@ pub(super) fn to_text(config: &ServiceConfig) -> String {
     let mut functions: Vec<&FunctionSpec> = config.functions.iter().collect();
     functions.sort_by(|a, b| (&a.request_type, &a.version).cmp(&(&b.request_type, &b.version)));
     let functions: Vec<Value> = functions.into_iter().map(FunctionSpec::to_json).collect();
-    json!({ "functions": functions }).to_string()
+    let mut out = json!({ "functions": functions });
+    if !config.versions.is_empty() {
+        out["versions"] = config.versions.to_json();
+    }
+    out.to_string()
 }

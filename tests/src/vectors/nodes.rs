@@ -101,6 +101,7 @@ fn function(mode: &Value, nodes: &Value) -> Option<Function> {
             spec: Arc::new(spec),
             instances,
             fixed_subject: None,
+            translation: None,
         }],
         round_robin: Arc::default(),
         breaker: Arc::default(),

@@ -4,6 +4,7 @@ use sluice_protocol::ServiceName;
 use sluice_protocol::function::ServiceConfig;
 use sluice_protocol::registry::Reason;
 
+use crate::change::Versions;
 use crate::function::Function;
 use crate::handler::Handler;
 use crate::runtime::service::CheckedService;
@@ -17,6 +18,7 @@ pub struct ServiceBuilder {
     version: Option<String>,
     functions: Vec<Function>,
     secret: Option<Vec<u8>>,
+    versions: Versions,
 }
 
 impl ServiceBuilder {
@@ -26,6 +28,7 @@ impl ServiceBuilder {
             version: None,
             functions: Vec::new(),
             secret: None,
+            versions: Versions::default(),
         }
     }
 
@@ -61,6 +64,13 @@ impl ServiceBuilder {
         self
     }
 
+    /// Older versions that today's functions serve, through changes: oldest first, see
+    /// [`crate::change`].
+    pub fn versions(mut self, build: impl FnOnce(Versions) -> Versions) -> Self {
+        self.versions = build(self.versions);
+        self
+    }
+
     /// The secret that signs this service's registry messages; it never travels.
     pub fn secret(mut self, secret: impl Into<Vec<u8>>) -> Self {
         self.secret = Some(secret.into());
@@ -93,15 +103,21 @@ impl ServiceBuilder {
                 Err(faults) => mistakes.extend(faults),
             }
         }
+        let versions = self.versions.finish(&self.name, mistakes);
         // What gateways would refuse is said here already, by the same rules.
         if !functions.is_empty() {
             let specs = functions.iter().map(|(spec, _)| spec.clone()).collect();
-            let text = ServiceConfig { functions: specs }.to_text();
+            let text = ServiceConfig {
+                functions: specs,
+                versions: versions.wire.clone(),
+            }
+            .to_text();
             mistakes.extend(ServiceConfig::parse(&name, &text).err().unwrap_or_default());
         }
         Some(CheckedService {
             name,
             functions,
+            versions,
             secret: self.secret,
         })
     }

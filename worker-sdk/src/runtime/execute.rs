@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use sluice_protocol::function::ResponseType;
-use sluice_protocol::{Executed, Frame, Payload};
+use sluice_protocol::{ErrorCode, Executed, Frame, Payload};
 use tokio::time::Instant;
 
 use super::intake::Incoming;
@@ -16,6 +16,7 @@ use super::service::Entry;
 use super::shared::Shared;
 use super::stream::{Lane, Sink};
 use super::table::Held;
+use crate::change::run::Translation;
 use crate::context::{self, Context};
 use crate::error::Error;
 use crate::function::Body;
@@ -88,6 +89,11 @@ async fn run(
         return Ok(Done::TooLate);
     }
     let encoding = incoming.headers.encoding;
+    let translation = translation(entry, incoming.pending.as_deref())?;
+    let args = match &translation {
+        Some(t) => caught(|| t.request(&entry.spec, &incoming.headers.identity, incoming.args))?,
+        None => incoming.args,
+    };
     let ctx = Context::new(context::Inner {
         headers: incoming.headers,
         service: entry.spec.service.clone(),
@@ -98,8 +104,33 @@ async fn run(
         cancel: call.cancel.clone(),
         outbound: shared.outbound.clone(),
     });
-    let lane = || Lane::new(call.clone(), Sink::Nats(replier.clone()), encoding);
-    invoke(&entry.body, ctx, incoming.args, call, lane).await
+    let sink = || Sink::Nats(replier.clone());
+    let lane = || Lane::new(call.clone(), sink(), encoding).translated(translation.clone());
+    let done = invoke(&entry.body, ctx, args, call, lane).await;
+    match (done, &translation) {
+        (Ok(Done::Result(result)), Some(t)) => caught(|| t.response(result)).map(Done::Result),
+        (Err(error), Some(t)) => Err(t.error(error)),
+        (done, _) => done,
+    }
+}
+
+/// Changes in code are code of others: a panic is an answer like any other.
+fn caught<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    std::panic::catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|panic| Err(panicked(panic.as_ref())))
+}
+
+/// What an older version's requests pass here. A version that is not known must not run: nobody
+/// checked its permission.
+fn translation(entry: &Entry, pending: Option<&str>) -> Result<Option<Arc<Translation>>, Error> {
+    let Some(version) = pending else {
+        return Ok(None);
+    };
+    let known = entry.chains.get(version).cloned();
+    known.map(Some).ok_or_else(|| {
+        let text = format!("{} translates no version {version:?}", entry.spec.label());
+        Error::of(ErrorCode::UnknownVersion, text).executed(Executed::No)
+    })
 }
 
 /// Runs a handler until it is done, panics, or its call ends before.

@@ -111,6 +111,8 @@ pub(crate) struct Incoming {
     pub(crate) headers: CallHeaders,
     pub(crate) args: Payload,
     pub(crate) deadline: Option<Instant>,
+    /// The client's version, where its args are still to be translated and checked.
+    pub(crate) pending: Option<String>,
 }
 
 /// Takes a call: it gets a place and a task of its own, or an answer that says why not.
@@ -221,7 +223,12 @@ fn read_call(
     } else {
         plain_call(spec, get)?
     };
+    let pending = h::decode_pending(get).map_err(|fault| {
+        let text = format!("the call cannot be read: {fault}");
+        Error::of(ErrorCode::InvalidRequest, text)
+    })?;
     Ok(Incoming {
+        pending,
         args: match get(h::HTTP) {
             Some(head) => Payload::http(head, &message.payload),
             None => Payload {

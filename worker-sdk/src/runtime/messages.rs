@@ -42,7 +42,12 @@ impl Signer {
 
 /// What every message of this instance says of it.
 fn instance(shared: &Shared, service: &Service, state: InstanceState) -> Instance {
-    let names = [feature::BEAT, feature::CREDIT, feature::CANCEL];
+    let names = [
+        feature::BEAT,
+        feature::CREDIT,
+        feature::CANCEL,
+        feature::PENDING,
+    ];
     let encodings = [Encoding::Json, Encoding::MessagePack];
     Instance {
         service: service.name.clone(),

@@ -12,12 +12,16 @@ use sluice_protocol::{FunctionSpec, InstanceId, ServiceName, Subjects};
 use tokio::sync::{Notify, watch};
 
 use super::messages::Signer;
+use crate::change::Finished;
+use crate::change::run::{self, Chains};
 use crate::function::Body;
 
 /// One function, ready to serve.
 pub(crate) struct Entry {
     pub(crate) spec: FunctionSpec,
     pub(crate) body: Body,
+    /// Older versions whose requests are translated here.
+    pub(crate) chains: Chains,
     /// The call subject that its queue group hears.
     pub(crate) subject: String,
     pub(crate) stats: Stats,
@@ -66,6 +70,7 @@ impl Stats {
 pub(crate) struct CheckedService {
     pub(crate) name: ServiceName,
     pub(crate) functions: Vec<(FunctionSpec, Body)>,
+    pub(crate) versions: Finished,
     pub(crate) secret: Option<Vec<u8>>,
 }
 
@@ -96,21 +101,25 @@ impl Service {
         config_version: Option<String>,
     ) -> Self {
         let specs = checked.functions.iter().map(|(spec, _)| spec.clone());
-        let text = ServiceConfig {
+        let config = ServiceConfig {
             functions: specs.collect(),
-        }
-        .to_text();
+            versions: checked.versions.wire.clone(),
+        };
+        let text = config.to_text();
+        let chains = run::chains(&config, &checked.versions);
         let instance_all = subjects.instance_all(&checked.name, instance);
         let instance_base = instance_all.trim_end_matches(".>").to_owned();
         let entries: Vec<Arc<Entry>> = checked
             .functions
             .into_iter()
-            .map(|(spec, body)| {
+            .zip(chains)
+            .map(|((spec, body), chains)| {
                 let version = spec.version.as_ref();
                 Arc::new(Entry {
                     subject: subjects.call(&checked.name, version, &spec.request_type),
                     spec,
                     body,
+                    chains,
                     stats: Stats::default(),
                 })
             })

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::reply::Replier;
 use super::running::Running;
+use crate::change::run::Translation;
 use crate::error::Error;
 
 /// Where the items of one stream go. Clones share it.
@@ -23,6 +24,7 @@ struct Inner {
     call: Arc<Running>,
     sink: Sink,
     encoding: Encoding,
+    translation: Option<Arc<Translation>>,
     // Held across a send, so that items leave in the order of their numbers.
     state: Mutex<State>,
 }
@@ -48,8 +50,17 @@ impl Lane {
             call,
             sink,
             encoding,
+            translation: None,
             state: Mutex::default(),
         }))
+    }
+
+    /// The same lane, whose items are brought down to an older version.
+    pub(crate) fn translated(mut self, translation: Option<Arc<Translation>>) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.translation = translation;
+        }
+        self
     }
 
     pub(crate) fn encoding(&self) -> Encoding {
@@ -67,6 +78,10 @@ impl Lane {
             return Err(Error::new("stream_closed", "the stream has ended already"));
         }
         let seq = state.items + 1;
+        let payload = match &self.0.translation {
+            Some(translation) => translation.response(payload)?,
+            None => payload,
+        };
         let size = payload.bytes.len() as u64;
         self.0.call.credit_for(seq, state.bytes).await?;
         self.0.sink.put(seq, payload, last).await?;

@@ -3,7 +3,7 @@
 use async_nats::{HeaderMap, HeaderName};
 use bytes::Bytes;
 use sluice_protocol::function::ResponseType;
-use sluice_protocol::headers::{self as h, BorrowedCallHeaders, Credit};
+use sluice_protocol::headers::{self as h, BorrowedCallHeaders, Credit, encode_pending};
 use sluice_protocol::trace::TraceContext;
 use sluice_protocol::{CallError, ErrorCode, Frame};
 use tokio::time::Instant;
@@ -166,6 +166,9 @@ impl Exchange {
         if let Some(state) = trace.and_then(|t| t.state.as_deref()) {
             put(h::TRACESTATE, state);
         }
+        if let Some(version) = self.call.translated_by_worker() {
+            encode_pending(version.as_str(), &mut put);
+        }
         if let Some(head) = head {
             put(h::HTTP, &head);
         }
@@ -179,7 +182,7 @@ impl Exchange {
             Target::Instance(instance) => self.context.link.subjects.instance_call(
                 &function.service,
                 &instance.id,
-                function.version.as_ref(),
+                self.call.spec().version.as_ref(),
                 &function.request_type,
             ),
         };

@@ -116,7 +116,10 @@ fn precision(media: Media, kind: &str, subtype: &str) -> Precision {
     if subtype == "*" {
         return Precision::Type;
     }
-    match own_subtypes.iter().any(|s| subtype.eq_ignore_ascii_case(s)) {
+    // `application/vnd.acme.v2+json` is JSON (RFC 6839): vendors name versions so.
+    let suffix = subtype.rsplit_once('+').map(|(_, suffix)| suffix);
+    let names = |name: &str| own_subtypes.iter().any(|s| name.eq_ignore_ascii_case(s));
+    match names(subtype) || suffix.is_some_and(names) {
         true => Precision::Exact,
         false => Precision::None,
     }

@@ -49,7 +49,7 @@ impl<S: CallService> Edge<S> {
             request_id: asked.id.clone(),
             service,
             request_type,
-            version: fields::version(headers, None)?,
+            version: self.versions.find(asked.head, None)?,
             args: no_args(),
             identity,
             trace: fields::trace(headers, None),
@@ -95,7 +95,7 @@ impl<S: CallService> Edge<S> {
             request_id: asked.id.clone(),
             service: request.service,
             request_type: request.request_type,
-            version: fields::version(headers, request.version)?,
+            version: self.versions.find(asked.head, request.version)?,
             args: request.args,
             identity,
             trace: fields::trace(headers, request.trace),
@@ -121,8 +121,9 @@ impl<S: CallService> Edge<S> {
         }
         let (service, request_type) = name.decode()?;
         let permit = self.parts().capacity.enter()?;
-        let version = fields::version(headers, None)?;
+        let version = self.versions.find(asked.head, None)?;
         let query = asked.head.uri.query().unwrap_or_default();
+        let query = self.versions.args_of(query);
         let args = if query.is_empty() {
             no_args()
         } else {
@@ -130,7 +131,7 @@ impl<S: CallService> Edge<S> {
                 self.calls
                     .function(service.as_str(), request_type.as_str(), version.as_deref());
             let types = spec.as_ref().and_then(|s| s.arg_types.as_ref());
-            args_from_query(query, types).map_err(|faults| bad_query(&faults))?
+            args_from_query(&query, types).map_err(|faults| bad_query(&faults))?
         };
         let (identity, caller) = self.identify(asked, None).await?;
         let call = Call {

@@ -1,14 +1,11 @@
 //! What a request says of itself besides its args, in headers or in fields.
 
 use http::HeaderMap;
-use sluice_protocol::id::check;
 use sluice_protocol::trace::TraceContext;
 use sluice_protocol::{CallError, ErrorCode, RequestId};
 
 /// The client's id of the request.
 pub(super) const REQUEST_ID: &str = "x-request-id";
-/// The function's version.
-pub(super) const VERSION: &str = "sluice-version";
 /// Milliseconds that the call may take.
 pub(super) const TIMEOUT: &str = "x-timeout-ms";
 /// W3C Trace Context.
@@ -49,25 +46,6 @@ pub(super) fn random_id() -> String {
 pub(super) fn new_request_id() -> RequestId {
     #[expect(clippy::expect_used, reason = "32 hex digits follow the rule of ids")]
     RequestId::new(&random_id()).expect("hex digits are an id")
-}
-
-/// The version that the client names: the first of the places where it may stand. All of them
-/// are looked at here and nowhere else.
-///
-/// # Errors
-/// `invalid_request` when it cannot be one.
-pub(super) fn version(
-    headers: &HeaderMap,
-    field: Option<String>,
-) -> Result<Option<String>, CallError> {
-    let version = match field {
-        Some(field) => Some(field),
-        None => text(headers, VERSION)?.map(str::to_owned),
-    };
-    if let Some(version) = version.as_deref().filter(|v| !v.is_empty()) {
-        check("version", version).map_err(|e| invalid(e.to_string()))?;
-    }
-    Ok(version)
 }
 
 /// Milliseconds that the call may take: the shorter of header and field.
@@ -138,17 +116,6 @@ mod tests {
         }
         assert_ne!(random_id(), random_id());
         assert_eq!(new_request_id().as_str().len(), 32);
-    }
-
-    #[test]
-    fn the_field_names_the_version_before_the_header() {
-        let headers = one(VERSION, b"2");
-        let field = |f: &str| Some(f.to_owned());
-        assert_eq!(version(&headers, field("1")), Ok(field("1")));
-        assert_eq!(version(&headers, None), Ok(field("2")));
-        assert_eq!(version(&HeaderMap::new(), None), Ok(None));
-        assert!(version(&headers, Some("9".repeat(129))).is_err());
-        assert!(version(&one(VERSION, b"\xfe"), None).is_err());
     }
 
     #[test]

@@ -31,7 +31,7 @@ impl<S: CallService> Edge<S> {
     {
         let head = asked.head;
         let refused = |code, text: String| problem(&asked.id, CallError::new(code, text));
-        let version = match fields::version(&head.headers, None) {
+        let version = match self.versions.find(head, None) {
             Ok(version) => version,
             Err(error) => return Some(problem(&asked.id, error)),
         };

@@ -98,6 +98,8 @@ pub(super) struct Socket<T, C, A> {
     vsn: Vsn,
     session: Arc<Session>,
     address: Option<IpAddr>,
+    /// Of requests that name none.
+    version: Option<String>,
     channels: HashMap<Arc<str>, Arc<Channel>>,
     calls: Calls,
     outbox: Outbox,
@@ -113,6 +115,12 @@ pub(super) struct Socket<T, C, A> {
 }
 
 impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
+    /// The same socket, whose requests are of `version` unless they name one.
+    pub(super) fn speaking(mut self, version: Option<String>) -> Self {
+        self.version = version;
+        self
+    }
+
     pub(super) fn new(
         transport: T,
         shared: Arc<Shared<C, A>>,
@@ -133,6 +141,7 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
             vsn,
             session,
             address,
+            version: None,
             channels: HashMap::new(),
             calls: Calls::default(),
             outbox: Outbox::new(options.outbox_frames, options.outbox_bytes),

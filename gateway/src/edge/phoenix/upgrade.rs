@@ -27,6 +27,7 @@ use super::origin;
 use super::service::CallService;
 use super::socket::{Shared, Socket};
 use crate::edge::identity::{CHALLENGE, Peer};
+use crate::edge::version_source::Named;
 use crate::identity::Session;
 use crate::live::{self, Live, Ticket};
 
@@ -106,6 +107,7 @@ impl<C: CallService, A: SocketAuth> Sockets<C, A> {
         let response = accepted.response();
         let (vsn, session) = (accepted.vsn, accepted.session);
         let address = accepted.address;
+        let version = request.extensions().get::<Named>().map(|n| n.0.clone());
         let upgrade = hyper::upgrade::on(request);
         let shared = Arc::clone(&self.shared);
         let ticket = self.live.sockets.open(live::Socket {
@@ -115,7 +117,7 @@ impl<C: CallService, A: SocketAuth> Sockets<C, A> {
             ..live::Socket::default()
         });
         self.open.spawn(async move {
-            serve(upgrade, shared, vsn, session, address, ticket).await;
+            serve(upgrade, shared, vsn, session, (address, version), ticket).await;
             drop(guard);
         });
         response
@@ -291,7 +293,7 @@ async fn serve<C: CallService, A: SocketAuth>(
     shared: Arc<Shared<C, A>>,
     vsn: Vsn,
     session: Arc<Session>,
-    address: Option<IpAddr>,
+    (address, version): (Option<IpAddr>, Option<String>),
     ticket: Ticket<live::Socket>,
 ) {
     let upgraded = match upgrade.await {
@@ -305,6 +307,7 @@ async fn serve<C: CallService, A: SocketAuth>(
     let transport = WebSocketStream::from_raw_socket(upgraded, Role::Server, Some(config)).await;
     let transport = Socket::new(transport, shared, vsn, session, address)
         .listed_as(ticket)
+        .speaking(version)
         .run()
         .await;
     linger(transport.into_inner()).await;

@@ -37,6 +37,7 @@ fn snapshot(functions: &[Value]) -> Snapshot {
             variants: vec![Variant {
                 config_hash: "c".to_owned(),
                 fixed_subject: Some("f".to_owned()),
+                translation: None,
                 instances: Vec::new(),
                 spec: Arc::new(spec.clone()),
             }],

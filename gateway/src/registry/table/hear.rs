@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use sluice_protocol::registry::{ConfigText, Instance as Heard, InstanceState, Message, Reason};
+use sluice_protocol::registry::{
+    ConfigText, Instance as Heard, InstanceState, Message, Reason, feature,
+};
 use sluice_protocol::{InstanceId, ServiceName};
 use tokio::time::Instant;
 
@@ -39,6 +41,9 @@ impl Table {
             let reasons = self.refuse(&key, from, config, Source::Announce, reasons, now);
             return self.answer_refused(reply, hash, reasons);
         }
+        if let Err(why) = self.can_translate(heard) {
+            return self.answer_refused(reply, hash, vec![why]);
+        }
         let mut effects = self.heartbeat(heard, reply, now);
         if effects.replies.is_empty()
             && let Some(to) = reply.filter(|r| is_inbox(r))
@@ -61,6 +66,12 @@ impl Table {
         reply: Option<&str>,
         now: Instant,
     ) -> Effects {
+        if let Err(why) = self.can_translate(heard) {
+            let mut denied = Denied::new(DenialKind::Malformed, why.message);
+            denied.sender = Some((heard.service.clone(), heard.instance.clone()));
+            denied.config_hash.clone_from(&heard.config_hash);
+            return self.deny(denied, reply, now);
+        }
         let (subjects, limits) = (&self.admission.subjects, &self.admission.limits);
         let known = self.instances.len();
         let heard_of = self.instances.hear(heard, subjects, limits, now);
@@ -89,6 +100,18 @@ impl Table {
             }
         }
         self.pull(now)
+    }
+
+    /// Only workers that translate may run a config whose changes are in code.
+    fn can_translate(&self, heard: &Heard) -> Result<(), Reason> {
+        let able = heard.features.iter().any(|f| f == feature::PENDING);
+        if able || !self.configs.has_code(&heard.service, &heard.config_hash) {
+            return Ok(());
+        }
+        Err(Reason {
+            field: "features".to_owned(),
+            ..reason("must list \"pending\": the config has changes in code, which its workers run")
+        })
     }
 
     pub(super) fn leave(&mut self, service: &ServiceName, instance: &InstanceId) {

@@ -121,7 +121,7 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
             request_id,
             service: request.service,
             request_type: request.request_type,
-            version: request.version,
+            version: request.version.or_else(|| self.version.clone()),
             args: request.args,
             identity,
             trace: self.trace_of(channel, request.trace.as_deref()),
