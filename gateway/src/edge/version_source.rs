@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 
 use http::header::{ACCEPT, HeaderName, VARY};
-use http::{HeaderMap, HeaderValue, Uri};
+use http::{HeaderMap, HeaderValue, Method, Uri};
 use sluice_protocol::id::check;
 use sluice_protocol::{CallError, ErrorCode};
 
@@ -166,6 +166,8 @@ impl VersionSources {
 
     /// Tells caches which headers were looked at to find the version: up to the one that named it.
     pub fn vary(&self, head: &http::request::Parts, response: &mut HeaderMap) {
+        // No cache keeps the answer of another method; there only what was used is worth a word.
+        let is_kept = matches!(head.method, Method::GET | Method::HEAD);
         for source in &self.0 {
             let (name, found) = match source {
                 Source::Header(name) => (name, head.headers.contains_key(name)),
@@ -174,6 +176,9 @@ impl VersionSources {
                 Source::Query(name) if in_query(&head.uri, name).is_some() => return,
                 Source::Path(_) | Source::Query(_) | Source::Field => continue,
             };
+            if !is_kept && !found {
+                continue;
+            }
             if let Ok(name) = HeaderValue::from_str(name.as_str()) {
                 response.append(VARY, name);
             }
