@@ -223,7 +223,12 @@ fn names(response: &HeaderMap, name: &HeaderName) -> bool {
 
 fn strip(parent: &str, pattern: &Pattern, uri: &Uri) -> Option<(String, Uri)> {
     let path = uri.path().strip_prefix(parent)?;
-    let end = path.strip_prefix('/')?.find('/')? + 1;
+    let end = match path.strip_prefix('/')?.find('/') {
+        Some(end) => end + 1,
+        // `/api/v2` is `/api`; of `/v2` alone nothing would be left.
+        None if !parent.is_empty() => path.len(),
+        None => return None,
+    };
     let (segment, rest) = path.split_at(end);
     let version = pattern.find(segment)?;
     let number = version.strip_prefix(['v', 'V']).unwrap_or(version);

@@ -73,7 +73,8 @@ fn a_path_names_a_version_only_by_a_number() {
         ("/api/v2/s/f?x=/v1", "/api/s/f?x=/v1", Some("v2")),
         ("/api/1.2.0/s/f", "/api/s/f", Some("1.2.0")),
         ("/api/vendors/f", "/api/vendors/f", None),
-        ("/api/v2", "/api/v2", None),
+        ("/api/v2", "/api", Some("v2")),
+        ("/api/", "/api/", None),
         ("/apis/v2/f", "/apis/v2/f", None),
         ("/v2/api/f", "/v2/api/f", None),
     ] {
