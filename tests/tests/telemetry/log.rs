@@ -1,0 +1,1 @@
+//! The log, as lines of JSON, and its levels at run time.
