@@ -11,6 +11,7 @@ mod details;
 pub mod docs;
 pub mod function_stats;
 pub mod histogram;
+pub mod levels;
 pub mod meters;
 pub mod names;
 mod prometheus;

@@ -130,7 +130,10 @@ mod tests {
         asks_for_more.spec["routes"] = json!(["POST /health/x"]);
         let faults = parse(&[asks_for_more]).unwrap_err().0;
         assert_eq!(faults.len(), 1);
-        assert!(faults[0].starts_with("function[0]: routes/0: "), "{faults:?}");
+        assert!(
+            faults[0].starts_with("function[0]: routes/0: "),
+            "{faults:?}"
+        );
     }
 
     #[test]

@@ -44,6 +44,9 @@ impl AttemptRecord {
                     span.set("messaging.system", "nats");
                     span.set("service", call.function().service.to_string());
                     span.set("function", call.function().request_type.to_string());
+                    if let Some(version) = &call.function().version {
+                        span.set("version", version.to_string());
+                    }
                     span.set("request_id", call.request_id().to_string());
                     span.set("attempt", i64::from(number));
                     span.set("selection", selection);

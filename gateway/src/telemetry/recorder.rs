@@ -19,7 +19,7 @@ use crate::registry::snapshot::Function;
 use crate::reply::Reply;
 
 /// What a shard, or any other thread, counts with.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Recorder {
     thread: usize,
     /// Its numbers.
@@ -40,18 +40,6 @@ pub struct CallRecord {
     started: Instant,
     is_stream: bool,
     ended: bool,
-}
-
-impl Default for Recorder {
-    fn default() -> Self {
-        Self {
-            thread: 0,
-            meters: Arc::default(),
-            unknown: Arc::default(),
-            tracing: None,
-            access_log: false,
-        }
-    }
 }
 
 impl Recorder {
