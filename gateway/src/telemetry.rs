@@ -17,6 +17,7 @@ pub mod names;
 mod prometheus;
 mod recorder;
 mod sampling;
+pub mod spans;
 pub mod stats;
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,7 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use reqwest::header::{HeaderName, HeaderValue};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -106,7 +107,7 @@ impl Collector {
         all.iter().filter(|s| s.name == name).cloned().collect()
     }
 
-    /// A header of the last export.
+    /// A header that came with an export.
     pub fn header(&self, name: &str) -> Option<String> {
         lock(&self.taken.headers).get(name).cloned()
     }
@@ -130,10 +131,10 @@ impl TraceService for Taken {
         request: Request<ExportTraceServiceRequest>,
     ) -> std::result::Result<Response<ExportTraceServiceResponse>, Status> {
         let metadata = request.metadata().clone().into_headers();
-        *lock(&self.headers) = metadata
-            .iter()
-            .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
-            .collect();
+        let text = |(name, value): (&HeaderName, &HeaderValue)| {
+            Some((name.to_string(), value.to_str().ok()?.to_owned()))
+        };
+        lock(&self.headers).extend(metadata.iter().filter_map(text));
         for resource in request.into_inner().resource_spans {
             let of_process = resource.resource.unwrap_or_default().attributes;
             let process = fields(of_process).remove("service.name");

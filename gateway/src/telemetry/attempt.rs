@@ -6,8 +6,8 @@ use sluice_protocol::trace::TraceContext;
 use sluice_telemetry::Span;
 use tokio::time::Instant;
 
-use super::Recorder;
 use super::names::Series;
+use super::{Recorder, spans};
 use crate::dispatch::retry::{Failure, Step};
 use crate::dispatch::select::Target;
 use crate::pipeline::Ready;
@@ -39,7 +39,7 @@ impl AttemptRecord {
             started: Instant::now(),
             ended: false,
             span: recorder
-                .follow("dispatch.nats", call.trace())
+                .follow(spans::DISPATCH_NATS.name, call.trace())
                 .map(|mut span| {
                     span.set("messaging.system", "nats");
                     span.set("service", call.function().service.to_string());

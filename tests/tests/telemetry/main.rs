@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sluice_e2e::cluster::{Cluster, ClusterBuilder};
 use sluice_e2e::collector::{Collector, Seen};
 use sluice_e2e::nats::BrokerKind;
+use sluice_gateway::telemetry::spans;
 
 /// A gateway and a worker that send their spans to this endpoint, soon.
 fn cluster(endpoint: &str) -> ClusterBuilder {
@@ -76,6 +77,7 @@ impl Client {
             assert_eq!(work.field("attempt"), attempt.field("attempt"));
         }
         for span in &spans {
+            as_documented(span);
             assert_eq!(span.field("service"), "demo", "{span:#?}");
             assert_eq!(span.field("function"), call.field("function"), "{span:#?}");
             assert_eq!(span.field("version"), "1.0.0", "{span:#?}");
@@ -88,6 +90,16 @@ impl Client {
             worked,
         }
     }
+}
+
+/// A span has no field and no event that the reference does not list.
+fn as_documented(span: &Seen) {
+    let kind = spans::ALL.iter().find(|kind| kind.name == span.name);
+    let kind = kind.unwrap_or_else(|| panic!("not in the reference: {span:#?}"));
+    let known = |list: &[&str], name: &String| list.contains(&name.as_str());
+    let unknown_field = span.fields.keys().find(|f| !known(kind.fields, f));
+    let unknown_event = span.events.iter().find(|e| !known(kind.events, e));
+    assert_eq!((unknown_field, unknown_event), (None, None), "{span:#?}");
 }
 
 /// The spans of one call.

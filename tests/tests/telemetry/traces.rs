@@ -162,8 +162,8 @@ async fn spans_that_wait_are_exported_when_gateway_and_worker_end() {
         .await
         .unwrap();
     assert_eq!(status, 200);
-    let gateway = cluster.gateway(0).process();
-    gateway.drain().await.unwrap();
+    cluster.gateway(0).process().drain().await.unwrap();
+    cluster.worker(0).process().drain().await.unwrap();
     traced.tree(&collector, 1).await;
     eventually("the header came along", || async {
         collector.header("x-team").as_deref() == Some("core")
