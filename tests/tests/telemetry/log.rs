@@ -101,7 +101,7 @@ async fn levels_change_at_run_time_by_those_who_may_and_each_change_is_audited()
     let (_, told) = ask(gateway, Method::GET, "/v1/log", Some(BOB), Value::Null).await;
     let configured = told["configured"].as_str().unwrap();
     assert_eq!(told["filter"], configured, "{told}");
-    call(gateway, "before").await;
+    call(gateway, "call-before").await;
 
     let printed = command(gateway, &["debug"]).await;
     assert!(printed.starts_with("debug (configured: "), "{printed}");
@@ -116,14 +116,14 @@ async fn levels_change_at_run_time_by_those_who_may_and_each_change_is_audited()
 
     let printed = command(gateway, &["--reset"]).await;
     assert_eq!(printed, configured);
-    call(gateway, "closed").await;
+    call(gateway, "call-closed").await;
     command(gateway, &["info,sluice::access=debug", "--for", "3600"]).await;
     call(gateway, "opened-again").await;
     access(gateway, "opened-again").await;
 
     let log = gateway.process().log();
     let told = |id: &str| log.count(|l| l.contains("sluice::access") && l.contains(id));
-    assert_eq!((told("\"before\""), told("\"closed\"")), (0, 0));
+    assert_eq!((told("call-before"), told("call-closed")), (0, 0));
     for secret in [ANN, BOB, ARGS] {
         assert_eq!(log.count(|line| line.contains(secret)), 0, "{secret}");
     }
