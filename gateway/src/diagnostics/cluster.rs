@@ -113,7 +113,7 @@ fn service(status: crate::registry::status::ServiceStatus) -> ServiceView {
     let live = status.configs.iter().filter(|c| c.live_instances > 0);
     let config_versions = live.filter_map(|c| c.config_version.clone()).collect();
     let instance = |i: crate::registry::status::InstanceStatus| InstanceView {
-        state: serde_json::to_value(&i.state)
+        state: serde_json::to_value(i.state)
             .ok()
             .and_then(|s| s.as_str().map(str::to_owned))
             .unwrap_or_default(),
