@@ -16,6 +16,7 @@ pub mod docs;
 mod health;
 mod instances;
 mod json;
+mod log;
 mod logging;
 mod operator;
 mod revoke;
@@ -84,6 +85,8 @@ pub enum Command {
     Streams(connections::Args),
     /// Let a user, a token or an API key in no more, at all gateways.
     Revoke(revoke::Args),
+    /// Show or change the levels of a gateway's log, while it runs.
+    Log(log::Args),
     /// Ask a gateway whether it is ready. For health checks of containers.
     Health(health::Args),
     /// Print generated documentation.
@@ -193,6 +196,7 @@ fn execute(
             terminal,
         )),
         Command::Revoke(args) => wait_for(revoke::run(&args, terminal)),
+        Command::Log(args) => wait_for(log::run(&args, terminal)),
         Command::Health(args) => wait_for(health::run(&args, terminal)),
         Command::Docs(args) => docs::run(&args, terminal),
     }
