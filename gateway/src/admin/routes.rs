@@ -426,7 +426,14 @@ fn of_diagnostics() -> Vec<Route> {
             get(diagnostics::export),
             "Functions as JSON or as a configuration file.",
         )
-        .query(&["service", "form", "user_id", "device_id", "request_id", "event"]),
+        .query(&[
+            "service",
+            "form",
+            "user_id",
+            "device_id",
+            "request_id",
+            "event",
+        ]),
         writes(
             Method::POST,
             "/v1/limits/{name}/check",

@@ -140,7 +140,7 @@ impl Explainer {
         if callback.is_none() && !reads_args {
             told.judge("admit", depth, rule.clone(), || authorize::admits(call));
         }
-        let _ = Self::in_its_version(told, call, depth);
+        Self::in_its_version(told, call, depth);
         if let Some(hook) = &spec.before_execute {
             let text = self.asked(hook, snapshot);
             told.step("before hook", Outcome::Asks, text);

@@ -272,7 +272,11 @@ pub(super) fn limits(limits: &[LimitLook]) -> String {
             .used
             .map_or_else(String::new, |used| format!("{used} of "));
         let shadow = if limit.shadow { ", only reports" } else { "" };
-        let plan = if limit.plan { ", only of API keys that name it" } else { "" };
+        let plan = if limit.plan {
+            ", only of API keys that name it"
+        } else {
+            ""
+        };
         let (name, key) = (&limit.name, &limit.key);
         let (max, window) = (limit.max_requests, limit.window_ms);
         format!("{name}: {used}{max} in {window} ms by {key}{plan}{shadow}")

@@ -62,19 +62,18 @@ pub(super) fn translation(call: &Resolved) -> Option<String> {
 
 impl Explainer {
     /// The args in the shape of the client's version.
-    pub(super) fn in_its_version(
-        told: &mut Explanation,
-        call: &mut Resolved,
-        depth: Depth,
-    ) -> Option<()> {
-        let translation = call.variant().translation.clone()?;
-        let types = translation.chain.arg_types()?;
+    pub(super) fn in_its_version(told: &mut Explanation, call: &mut Resolved, depth: Depth) {
+        let Some(translation) = call.variant().translation.clone() else {
+            return;
+        };
+        let Some(types) = translation.chain.arg_types() else {
+            return;
+        };
         let names: Vec<&str> = types.names().collect();
         let text = format!("args of {}: {}", translation.chain.from(), names.join(", "));
         told.judge("check in its version", depth, text, || {
             translate::declared(call)
         });
-        Some(())
     }
 
     /// Up to the shape that is served today.
@@ -88,9 +87,8 @@ impl Explainer {
     pub(super) async fn drained(&self, call: &Resolved) -> Vec<String> {
         let status = self.registry.services().await;
         let services = status.map(|s| s.services).unwrap_or_default();
-        let own = |s: &&crate::registry::status::ServiceStatus| {
-            s.service == call.call.service.as_str()
-        };
+        let own =
+            |s: &&crate::registry::status::ServiceStatus| s.service == call.call.service.as_str();
         let instances = services.iter().find(own).map(|s| &s.instances);
         let drained = instances.into_iter().flatten().filter(|i| i.drained);
         drained.map(|i| i.instance.clone()).collect()
