@@ -223,6 +223,7 @@ impl Running {
             clock,
             http,
             admin,
+            telemetry: telemetry.clone(),
             tracer: tracer.clone(),
         };
         let diagnostics = Arc::new(Diagnostics::new(parts, peers));

@@ -120,6 +120,7 @@ impl Common {
         Ok(Exit::Ok)
     }
 
+    /// Prints an answer as it came, laid out.
     pub(super) fn print(
         &self,
         answer: &Answer,

@@ -98,7 +98,7 @@ impl Diagnostics {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             http: self.parts.http.to_string(),
             admin: self.parts.admin.to_string(),
-            uptime_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            uptime_ms: self.uptime_ms(),
             shards,
             status: self.health().await.map_or(Level::Error, |h| h.status),
             draining: self.parts.health.is_draining(),

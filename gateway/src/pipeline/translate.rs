@@ -27,9 +27,14 @@ impl Translated {
 
 /// Checks args as the client's version declares them, where it does.
 pub(super) fn check(mut call: Admitted) -> Result<Admitted, CallError> {
-    let resolved = call.resolved();
+    declared(call.resolved())?;
+    Ok(call)
+}
+
+/// Checks and completes args as the client's version declares them, where it does.
+pub(super) fn declared(resolved: &mut Resolved) -> Result<(), CallError> {
     let Some(translation) = resolved.variant().translation.clone() else {
-        return Ok(call);
+        return Ok(());
     };
     if let Some(types) = translation.chain.arg_types() {
         let args = std::mem::replace(&mut resolved.call.args, sluice_protocol::request::no_args());
@@ -39,14 +44,20 @@ pub(super) fn check(mut call: Admitted) -> Result<Admitted, CallError> {
         })?;
         resolved.call.args = checked.into_payload();
     }
-    Ok(call)
+    Ok(())
 }
 
 /// Translates args to today's shape. Nothing is done to a call of today's version.
 pub(super) fn up(call: Hooked) -> Result<Translated, CallError> {
     let mut call = call.into_resolved();
+    climb(&mut call)?;
+    Ok(Translated(call))
+}
+
+/// Brings args to today's shape, where the gateway does that.
+pub(super) fn climb(call: &mut Resolved) -> Result<(), CallError> {
     let Some(translation) = call.variant().translation.clone() else {
-        return Ok(Translated(call));
+        return Ok(());
     };
     let chain = &translation.chain;
     if chain.has_code() {
@@ -59,15 +70,15 @@ pub(super) fn up(call: Hooked) -> Result<Translated, CallError> {
             );
             return Err(CallError::new(ErrorCode::NoWorkers, text));
         }
-        return Ok(Translated(call));
+        return Ok(());
     }
     // What is no object has no fields to translate; say what is wrong with it.
-    validate::well_formed(&call)?;
+    validate::well_formed(call)?;
     match chain.request(&call.call.args) {
         Ok(args) => call.call.args = args,
-        Err(error) => return Err(untranslatable(&call, &error)),
+        Err(error) => return Err(untranslatable(call, &error)),
     }
-    Ok(Translated(call))
+    Ok(())
 }
 
 fn untranslatable(call: &Resolved, error: &TranslateError) -> CallError {
