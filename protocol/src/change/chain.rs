@@ -108,7 +108,8 @@ impl Chain {
             return None;
         }
         let before = today?.0.iter();
-        let before = before.filter_map(|(name, spec)| Some((self.name_before(name)?, spec.clone())));
+        let before =
+            before.filter_map(|(name, spec)| Some((self.name_before(name)?, spec.clone())));
         Some(ArgTypes(before.collect()))
     }
 

@@ -136,7 +136,8 @@ fn extract(input: &Value) -> Result<Option<String>, Value> {
         "accept" => format!("accept:{}", text("pattern")),
         other => return Err(json!({ "unknown_mechanism": other })),
     };
-    let mut request = http::Request::builder().uri(input["request"]["path"].as_str().unwrap_or("/"));
+    let mut request =
+        http::Request::builder().uri(input["request"]["path"].as_str().unwrap_or("/"));
     for (name, value) in members(&input["request"]["headers"]) {
         request = request.header(name, value.as_str().unwrap_or_default());
     }
