@@ -13,6 +13,7 @@ mod connections;
 mod dev;
 mod disable;
 pub mod docs;
+mod graph;
 mod health;
 mod instances;
 mod json;
@@ -26,6 +27,7 @@ mod terminal;
 #[cfg(test)]
 mod testing;
 mod versions;
+mod versions_diff;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -84,6 +86,8 @@ pub enum Command {
     Streams(connections::Args),
     /// Let a user, a token or an API key in no more, at all gateways.
     Revoke(revoke::Args),
+    /// Print the graph that resources decide by.
+    Graph(graph::Args),
     /// Ask a gateway whether it is ready. For health checks of containers.
     Health(health::Args),
     /// Print generated documentation.
@@ -179,6 +183,7 @@ fn execute(
         Command::Services(args) => wait_for(services::run(&args, terminal)),
         Command::Disable(args) => wait_for(disable::run(&args, true, terminal)),
         Command::Enable(args) => wait_for(disable::run(&args, false, terminal)),
+        Command::Graph(args) => graph::run(&args, terminal),
         Command::Versions(args) => wait_for(versions::run(&args, terminal)),
         Command::Instances(args) => wait_for(instances::run(&args, terminal)),
         Command::Breakers(args) => wait_for(breakers::run(&args, terminal)),
