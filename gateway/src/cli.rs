@@ -19,6 +19,7 @@ mod everybody;
 mod explain;
 mod export;
 mod flow;
+mod graph;
 mod health;
 mod instances;
 mod json;
@@ -40,6 +41,7 @@ mod trace;
 mod traffic;
 mod verify;
 mod versions;
+mod versions_diff;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -122,6 +124,8 @@ pub enum Command {
     New(new::Args),
     /// Print what a shell needs to complete command lines.
     Completion(completion::Args),
+    /// Print the graph that resources decide by.
+    Graph(graph::Args),
     /// Ask a gateway whether it is ready, or how each part of all gateways is.
     Health(health::Args),
     /// Print generated documentation.
@@ -221,6 +225,7 @@ fn execute(
         Command::Services(args) => wait_for(services::run(&args, terminal)),
         Command::Disable(args) => wait_for(disable::run(&args, true, terminal)),
         Command::Enable(args) => wait_for(disable::run(&args, false, terminal)),
+        Command::Graph(args) => graph::run(&args, terminal),
         Command::Versions(args) => wait_for(versions::run(&args, terminal)),
         Command::Instances(args) => wait_for(instances::run(&args, terminal)),
         Command::Breakers(args) => wait_for(breakers::run(&args, terminal)),

@@ -144,6 +144,12 @@ impl Change {
             code: false,
         }
     }
+
+    /// The change as JSON, as it stands in the list.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        print::change(self)
+    }
 }
 
 impl Versions {

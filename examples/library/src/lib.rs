@@ -7,6 +7,8 @@
 //! | `/covers/{*path}` | a resource in pipeline style ([`cover`]) | a wildcard, filters in their order |
 //! | `GET /loans/{book}`, `POST /loans/{book}`, `DELETE /loans/{book}` | functions ([`loans`]) | routes of functions, bare results, problems |
 //!
+//! Clients of versions 1 and 2 are served by the same code: [`versions`] lists what has changed.
+//!
 //! Everything is in memory; a real one would ask a database in the same places.
 
 pub mod book;
@@ -14,6 +16,7 @@ pub mod cover;
 pub mod loans;
 pub mod shelf;
 pub mod store;
+pub mod versions;
 
 use sluice_worker::resource::BuildError;
 use sluice_worker::{Function, Worker, WorkerBuilder};
@@ -29,6 +32,8 @@ pub const SERVICE: &str = "library";
 /// When a resource is put together wrongly.
 pub fn worker(store: &Store, trace: bool) -> Result<WorkerBuilder, BuildError> {
     let worker = Worker::builder(SERVICE)
+        .version("3")
+        .versions(versions::all)
         .function_with(
             Function::resource("book", "/books/{id}", book::resource(store, trace)?)
                 .description("one book"),

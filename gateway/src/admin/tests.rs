@@ -51,6 +51,7 @@ fn parts(anonymous_read: bool) -> Parts {
         access_log: false,
     }));
     let asked = crate::diagnostics::Parts {
+        telemetry: telemetry.clone(),
         registry: registry.clone(),
         health: health.clone(),
         config: config.clone(),

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::steer::{Asked, Common, moment};
-use super::{Exit, Failure, Terminal};
+use super::{Exit, Failure, Terminal, versions_diff};
 
 /// Arguments of `sluice versions`.
 #[derive(Debug, clap::Args)]
@@ -42,6 +42,8 @@ enum Command {
     Pins,
     /// List who calls a version.
     Callers(Which),
+    /// Tell what has changed between two versions that are translated.
+    Diff(versions_diff::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -186,6 +188,7 @@ pub(super) async fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Exit
                 .with("function", unpin.function.as_deref());
             common.change(&asked, done, terminal).await
         }
+        Command::Diff(args) => versions_diff::run(common, args, terminal).await,
         Command::Pins => pins(common, terminal).await,
         Command::Callers(which) => {
             let columns = [

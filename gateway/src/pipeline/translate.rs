@@ -1,12 +1,15 @@
 //! Versions in between: a request climbs to the shape that is served today, its answers come down.
 
+mod resource;
+
 use std::sync::Arc;
 
 use serde_json::Value;
 use sluice_protocol::change::{Chain, TranslateError};
+use sluice_protocol::function::ResponseType;
 use sluice_protocol::payload::Payload;
 use sluice_protocol::response::Answer;
-use sluice_protocol::{CallError, ErrorCode, argument};
+use sluice_protocol::{CallError, Encoding, ErrorCode, argument};
 
 use super::authorize::Admitted;
 use super::hooks::Hooked;
@@ -74,9 +77,22 @@ pub(super) fn climb(call: &mut Resolved) -> Result<(), CallError> {
     }
     // What is no object has no fields to translate; say what is wrong with it.
     validate::well_formed(call)?;
-    match chain.request(&call.call.args) {
-        Ok(args) => call.call.args = args,
-        Err(error) => return Err(untranslatable(call, &error)),
+    if let Err(error) = carry(chain, call) {
+        return Err(untranslatable(call, &error));
+    }
+    Ok(())
+}
+
+fn carry(chain: &Chain, call: &mut Resolved) -> Result<(), TranslateError> {
+    let whole = call.spec().response_type == ResponseType::Sync;
+    let call = &mut call.call;
+    match &call.http {
+        None => call.args = chain.request(&call.args)?,
+        Some(request) => {
+            let (params, request) = resource::up(chain, &call.args, request, whole)?;
+            call.args = params;
+            call.http = Some(request);
+        }
     }
     Ok(())
 }
@@ -148,6 +164,8 @@ impl Down {
     fn answer(&self, answer: Answer) -> Answer {
         match answer {
             Answer::Result(result) => Answer::Result(self.result(result)),
+            // Pieces of a body are no values.
+            item @ Answer::Item { .. } if is_piece(&item) => item,
             Answer::Item { payload, last } => Answer::Item {
                 payload: self.result(payload),
                 last,
@@ -164,7 +182,11 @@ impl Down {
         if !chain.changes_responses() {
             return result;
         }
-        match chain.response(&result) {
+        let translated = match result.encoding {
+            Encoding::Http => resource::down(chain, result.clone()),
+            Encoding::Json | Encoding::MessagePack => chain.response(&result),
+        };
+        match translated {
             Ok(translated) => translated,
             Err(error) => {
                 tracing::warn!(
@@ -180,6 +202,10 @@ impl Down {
     fn error(&self, error: CallError) -> CallError {
         before(error, &self.translation.chain, &self.function)
     }
+}
+
+fn is_piece(answer: &Answer) -> bool {
+    matches!(answer, Answer::Item { payload, .. } if payload.encoding == Encoding::Http)
 }
 
 /// An error with the client's names for the function and, where changes renamed them, its fields.

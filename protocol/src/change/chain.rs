@@ -168,6 +168,12 @@ impl Chain {
         apply(self.steps.iter().rev().map(|step| &step.response), result)
     }
 
+    /// Whether the queries of routes may change on their way up.
+    #[must_use]
+    pub fn changes_query(&self) -> bool {
+        self.steps.iter().any(|step| !step.request.query.is_empty())
+    }
+
     /// Whether responses may change on their way down.
     #[must_use]
     pub fn changes_responses(&self) -> bool {

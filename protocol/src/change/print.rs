@@ -23,7 +23,7 @@ fn version(version: &Version) -> Value {
     out
 }
 
-fn change(change: &Change) -> Value {
+pub(super) fn change(change: &Change) -> Value {
     let mut out = json!({ "name": change.name });
     if let Some(description) = &change.description {
         out["description"] = json!(description);

@@ -101,6 +101,17 @@ fn in_code(spec: &FunctionSpec, translated: &Translated) -> Vec<Reason> {
     ];
     let change = translated.chain.steps().iter().find(|step| step.code);
     let change = change.map_or("", |step| step.name.as_str());
+    if spec.is_resource() {
+        let text = format!(
+            "its requests are translated in the gateway, which cannot for version {}: change {change:?} is in code",
+            translated.version
+        );
+        return vec![Reason {
+            function: spec.label(),
+            field: "kind".to_owned(),
+            message: text,
+        }];
+    }
     fields
         .into_iter()
         .filter(|(_, set)| *set)

@@ -6,3 +6,4 @@
 mod functions;
 mod library;
 mod resource;
+mod versions;

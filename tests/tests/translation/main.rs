@@ -7,6 +7,7 @@ mod code;
 mod declared;
 mod plain;
 mod sources;
+mod steered;
 
 use serde_json::{Value, json};
 use sluice_e2e::cluster::Cluster;

@@ -1,0 +1,198 @@
+//! Translated versions beside what else acts on versions: hooks, operators, counts of callers.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use sluice_e2e::cluster::Cluster;
+use sluice_e2e::gateway::GatewayBuilder;
+use sluice_e2e::{Error, eventually};
+use sluice_worker::change::{Declared, Operation};
+use sluice_worker::{Arg, Function, Worker, WorkerBuilder};
+
+use crate::{call, cluster, served};
+
+const TOKEN: &str = "operator-0123456789abcdef";
+
+fn with_operator(gateway: GatewayBuilder) -> GatewayBuilder {
+    gateway.toml(&format!(
+        "[admin.tokens]\nann = {{ token = \"{TOKEN}\", allow = [\"*\"] }}\n"
+    ))
+}
+
+async fn ask(cluster: &Cluster, method: Method, path: &str, body: Value) -> (u16, Value) {
+    let url = format!("{}{path}", cluster.gateway(0).admin_url());
+    let request = reqwest::Client::new().request(method, url);
+    let request = request.bearer_auth(TOKEN).body(body.to_string());
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    (status, response.json().await.unwrap_or_default())
+}
+
+async fn create(args: Value) -> Value {
+    json!({ "title": args["title"] })
+}
+
+/// Version 1 said `name`, version 2 `label`, version 3 says `title`.
+fn devices(url: &str, hooks: bool) -> WorkerBuilder {
+    let rename = |from: &str, to: &str| {
+        Declared::new(to, ["create"])
+            .request([Operation::rename(from, to)])
+            .reverse_at([""])
+    };
+    let (first, second) = (rename("name", "label"), rename("label", "title"));
+    let mut function = Function::sync("create", create).args([("title", Arg::string())]);
+    if hooks {
+        function = function
+            .before_execute("devices", "before")
+            .after_execute("devices", "after");
+    }
+    Worker::builder("devices")
+        .version("3")
+        .connect(url)
+        .function_with(function)
+        .function_with(Function::sync("before", before).unchecked_args().internal())
+        .function_with(Function::sync("after", after).unchecked_args().internal())
+        .versions(|versions| {
+            versions
+                .version("1", |v| v.declare(first))
+                .version("2", |v| v.declare(second))
+                .version("3", |v| v)
+        })
+}
+
+/// Doubles the name that a client of version 1 sent, in whose shape it sees the args.
+async fn before(call: Value) -> Value {
+    let args = &call["request"]["args"];
+    match args["name"].as_str() {
+        Some(name) => json!({"args": {"name": format!("{name}{name}")}}),
+        None => json!({"allow": true}),
+    }
+}
+
+/// Adds what it sees of the response.
+async fn after(call: Value) -> Value {
+    let seen = &call["response"]["result"];
+    let mut result = seen.clone();
+    result["seen"] = seen.clone();
+    json!({ "result": result })
+}
+
+#[tokio::test]
+async fn hooks_see_the_clients_version() {
+    let cluster = cluster(|g| g).await;
+    let worker = devices(&cluster.broker().url(), true)
+        .start()
+        .await
+        .unwrap();
+    let client = cluster.gateway(0).client().unwrap();
+    served(&client, "create").await;
+
+    let (_, answer) = call(&client, "1", "create", json!({"name": "ab"})).await;
+    assert_eq!(answer.result["name"], "abab", "{answer:?}");
+    assert_eq!(answer.result["seen"], json!({"name": "abab"}), "{answer:?}");
+    let (_, answer) = call(&client, "3", "create", json!({"title": "ab"})).await;
+    assert_eq!(answer.result["title"], "ab", "{answer:?}");
+    assert_eq!(answer.result["seen"], json!({"title": "ab"}), "{answer:?}");
+    worker.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn operators_steer_versions_that_are_translated() {
+    let cluster = cluster(with_operator).await;
+    let worker = devices(&cluster.broker().url(), false)
+        .start()
+        .await
+        .unwrap();
+    let client = cluster.gateway(0).client().unwrap();
+    served(&client, "create").await;
+    let path = |what: &str, version: &str| {
+        let what = if what.is_empty() {
+            String::new()
+        } else {
+            format!("/{what}")
+        };
+        format!("/v1/functions/devices/create{what}?version={version}")
+    };
+    let one = json!({"name": "a"});
+    let code = async |version: &str, args: Value| {
+        call(&client, version, "create", args)
+            .await
+            .1
+            .code()
+            .to_owned()
+    };
+
+    // A version that is switched off is off; older ones that pass its changes are not.
+    let off = json!({"disabled": true});
+    ask(&cluster, Method::PUT, &path("disabled", "2"), off).await;
+    assert_eq!(code("2", json!({"label": "a"})).await, "function_disabled");
+    assert_eq!(code("1", one.clone()).await, "");
+    assert_eq!(code("3", json!({"title": "a"})).await, "");
+    let on = json!({"disabled": false});
+    ask(&cluster, Method::PUT, &path("disabled", "2"), on).await;
+    assert_eq!(code("2", json!({"label": "a"})).await, "");
+
+    // Deleted, it is as if it had never been there.
+    ask(&cluster, Method::DELETE, &path("", "1"), Value::Null).await;
+    let (status, gone) = call(&client, "1", "create", one.clone()).await;
+    assert_eq!((status, gone.code()), (404, "unknown_version"), "{gone:?}");
+    assert_eq!(gone.details.unwrap()["versions"], json!(["2", "3"]));
+    ask(&cluster, Method::POST, &path("restore", "1"), Value::Null).await;
+    assert_eq!(code("1", one.clone()).await, "");
+
+    // Deprecated, it answers as ever and says so.
+    let going = json!({"at": 1_767_225_600, "link": "https://example.com/v3"});
+    let (status, said) = ask(&cluster, Method::PUT, &path("deprecation", "1"), going).await;
+    assert_eq!(status, 200, "{said}");
+    let old = client.clone().header("sluice-version", "1");
+    let request = old.request(Method::POST, "/api/devices/create");
+    let response = request.json(&one).send().await.unwrap();
+    assert_eq!(response.headers()["deprecation"], "@1767225600");
+    let body: Value = response.json().await.unwrap();
+    assert_eq!(body["result"], one, "{body}");
+
+    // The latest version is one that is translated, if an operator says so.
+    let latest = json!({"version": "1"});
+    let (status, said) = ask(
+        &cluster,
+        Method::PUT,
+        "/v1/functions/devices/create/latest",
+        latest,
+    )
+    .await;
+    assert_eq!(status, 200, "{said}");
+    let (_, answer) = client.call("devices", "create", one.clone()).await.unwrap();
+    assert_eq!(answer.result, one, "{answer:?}");
+    worker.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn callers_are_counted_by_the_version_that_they_named() {
+    let cluster = cluster(with_operator).await;
+    let worker = devices(&cluster.broker().url(), false)
+        .start()
+        .await
+        .unwrap();
+    let client = cluster.gateway(0).client().unwrap();
+    served(&client, "create").await;
+    for _ in 0..3 {
+        let (_, answer) = call(&client, "1", "create", json!({"name": "a"})).await;
+        assert!(answer.success, "{answer:?}");
+    }
+    let (_, answer) = call(&client, "2", "create", json!({"label": "a"})).await;
+    assert!(answer.success, "{answer:?}");
+    for (version, calls) in [("1", 3), ("2", 1)] {
+        let path = format!("/v1/functions/devices/create/callers?version={version}");
+        eventually("the calls are counted", || async {
+            let (_, told) = ask(&cluster, Method::GET, &path, Value::Null).await;
+            let counted = told["callers"].as_array().into_iter().flatten();
+            let counted: Vec<_> = counted.filter_map(|c| c["calls"].as_u64()).collect();
+            match counted == [calls] {
+                true => Ok(()),
+                false => Err(Error::new(told.to_string())),
+            }
+        })
+        .await
+        .unwrap();
+    }
+    worker.shutdown().await.unwrap();
+}
