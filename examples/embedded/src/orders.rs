@@ -70,7 +70,9 @@ pub async fn may_see(question: Question) -> Result<Value, CallError> {
     let owner = args["owner"].as_str().unwrap_or_default();
     let tenant = owner.split_once('/').map_or(owner, |(tenant, _)| tenant);
     let user = question.identity.user_id.as_deref();
-    Ok(json!(user == Some(owner) || user == Some(&format!("{tenant}/admin"))))
+    Ok(json!(
+        user == Some(owner) || user == Some(&format!("{tenant}/admin"))
+    ))
 }
 
 /// Fills in a note where there is none.

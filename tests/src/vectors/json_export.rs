@@ -15,9 +15,8 @@ pub(super) fn run(vector: &Vector) -> Outcome {
 fn options(of: &Value) -> Options {
     let default = Options::default();
     let text = |name: &str, default: String| of[name].as_str().map_or(default, str::to_owned);
-    let map = |name: &str| -> Map<String, Value> {
-        of[name].as_object().cloned().unwrap_or_default()
-    };
+    let map =
+        |name: &str| -> Map<String, Value> { of[name].as_object().cloned().unwrap_or_default() };
     Options {
         user_id: text("user_id", default.user_id),
         device_id: text("device_id", default.device_id),

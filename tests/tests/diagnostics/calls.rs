@@ -20,7 +20,7 @@ fn cluster() -> ClusterBuilder {
         .gateways(2)
         .gateway(move |_, gateway| {
             gateway.toml(&format!(
-                "[[limit]]\nname = \"few\"\nkey = \"user\"\nmax_requests = 2\nwindow_ms = 600000\n\
+                "[[limit]]\nname = \"few\"\nkey = \"user_id\"\nmax_requests = 2\nwindow_ms = 600000\n\
                  service = \"demo\"\nfunction = \"echo\"\n\
                  [[limit]]\nname = \"free\"\nkey = \"api_key\"\nmax_requests = 5\n\
                  window_ms = 600000\nnamed_only = true\n\
@@ -52,11 +52,17 @@ async fn a_call_is_explained_without_being_counted_and_limits_are_asked_by_hand(
     for _ in 0..5 {
         let view = json(gateway, 0, &explain).await;
         assert_eq!(step(&view, "limit")["outcome"], "passes", "{view:#}");
-        assert_eq!(view["gateways"][0]["answer"]["limits"][0]["used"], 0, "{view:#}");
+        assert_eq!(
+            view["gateways"][0]["answer"]["limits"][0]["used"], 0,
+            "{view:#}"
+        );
     }
     let wrong = format!("explain demo echo --user ann --token {TOKEN}");
     let table = ends(gateway, 1, &wrong).await;
-    assert!(table.contains("refused at validate, invalid_arguments"), "{table}");
+    assert!(
+        table.contains("refused at validate, invalid_arguments"),
+        "{table}"
+    );
 
     let check = format!("limits check few ann --token {TOKEN}");
     assert!(ends(gateway, 0, &check).await.contains("1 left"));
@@ -66,7 +72,11 @@ async fn a_call_is_explained_without_being_counted_and_limits_are_asked_by_hand(
     let view = json(gateway, 1, &explain).await;
     let own = &view["gateways"][0]["answer"];
     assert_eq!(own["refused"]["error_code"], "rate_limited", "{view:#}");
-    assert_eq!(step(&view, "validate")["outcome"], "not_reached", "{view:#}");
+    assert_eq!(
+        step(&view, "validate")["outcome"],
+        "not_reached",
+        "{view:#}"
+    );
     steer(gateway, "limits reset few ann").await;
     json(gateway, 0, &explain).await;
     ends(gateway, 64, "limits check few --nonsense").await;
@@ -76,7 +86,9 @@ async fn a_call_is_explained_without_being_counted_and_limits_are_asked_by_hand(
     let names = |view: &Value| {
         let limits = view["gateways"][0]["answer"]["limits"].as_array().cloned();
         let limits = limits.unwrap_or_default();
-        let names = limits.iter().map(|l| l["name"].as_str().unwrap().to_owned());
+        let names = limits
+            .iter()
+            .map(|l| l["name"].as_str().unwrap().to_owned());
         names.collect::<Vec<_>>().join(" ")
     };
     assert!(names(&view).contains("free"), "{view:#}");
@@ -108,12 +120,20 @@ async fn flow_knows_what_operators_decided() {
     let own = &view["gateways"][0]["answer"];
     assert_eq!(own["resolved_version"], "2.0.0", "{view:#}");
     assert_eq!(step(&view, "limit")["outcome"], "checks", "{view:#}");
-    assert!(step(&view, "limit")["text"].as_str().unwrap().contains("API keys that name it"));
+    assert!(
+        step(&view, "limit")["text"]
+            .as_str()
+            .unwrap()
+            .contains("API keys that name it")
+    );
 
     steer(gateway, "versions pin demo ^1 --user ann").await;
     let pinned = format!("explain demo echo message=x --user ann --json --token {TOKEN}");
     let view = json(gateway, 0, &pinned).await;
-    assert_eq!(view["gateways"][0]["answer"]["resolved_version"], "1.0.0", "{view:#}");
+    assert_eq!(
+        view["gateways"][0]["answer"]["resolved_version"], "1.0.0",
+        "{view:#}"
+    );
     let why = step(&view, "resolve")["text"].as_str().unwrap();
     assert!(why.contains("pinned to ^1"), "{why}");
 
@@ -125,7 +145,10 @@ async fn flow_knows_what_operators_decided() {
     steer(gateway, "instances undrain demo w1").await;
     steer(gateway, "versions disable demo echo 2.0.0").await;
     let table = ends(gateway, 1, &drained).await;
-    assert!(table.contains("refused at resolve, function_disabled"), "{table}");
+    assert!(
+        table.contains("refused at resolve, function_disabled"),
+        "{table}"
+    );
     ends(gateway, 1, &format!("flow demo nothing --token {TOKEN}")).await;
 }
 
@@ -147,11 +170,17 @@ async fn live_calls_of_one_user_are_followed_at_every_gateway() {
     let other = cluster.gateway(1);
     let call = |user: &str| other.client().unwrap().header("x-user-id", user);
     let args = json!({"message": "secret"});
-    call("bob").call("demo", "echo", args.clone()).await.unwrap();
+    call("bob")
+        .call("demo", "echo", args.clone())
+        .await
+        .unwrap();
     call("ann").call("demo", "echo", args).await.unwrap();
     let mut events = Vec::new();
     while let Some(line) = lines.next_line().await.unwrap() {
-        assert!(!line.contains("secret"), "args are nobody's business: {line}");
+        assert!(
+            !line.contains("secret"),
+            "args are nobody's business: {line}"
+        );
         let event: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(event["user"], "ann", "{event}");
         events.push(event["event"].as_str().unwrap().to_owned());

@@ -10,7 +10,12 @@ use crate::{ends, json, shop};
 async fn what_is_exported_can_be_sent_and_served() {
     let cluster = Cluster::start(BrokerKind::Embedded).await.unwrap();
     let gateway = cluster.gateway(0);
-    let map = json(gateway, 0, "export --service demo --user ann --request-id r1").await;
+    let map = json(
+        gateway,
+        0,
+        "export --service demo --user ann --request-id r1",
+    )
+    .await;
     let (_, echo) = map
         .as_object()
         .unwrap()
@@ -19,7 +24,12 @@ async fn what_is_exported_can_be_sent_and_served() {
         .unwrap();
     assert_eq!(echo["event"], "phoenix_gen_api", "{map}");
     assert_eq!(echo["data"]["user_id"], "ann", "{map}");
-    let (_, answer) = gateway.client().unwrap().call_whole(&echo["data"]).await.unwrap();
+    let (_, answer) = gateway
+        .client()
+        .unwrap()
+        .call_whole(&echo["data"])
+        .await
+        .unwrap();
     assert!(answer.success, "{answer:?}");
     ends(gateway, 1, "export --service nothing").await;
 

@@ -56,7 +56,11 @@ async fn shop(url: &str, instance: &str, fails: bool) -> Worker {
         .connect(url)
         .instance(instance)
         .config_version("7")
-        .function_with(Function::sync("buy", buy).description("buys it").round_robin())
+        .function_with(
+            Function::sync("buy", buy)
+                .description("buys it")
+                .round_robin(),
+        )
         .start()
         .await
         .unwrap()

@@ -16,7 +16,10 @@ async fn a_new_worker_compiles_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(binaries::ours("sluice").unwrap());
     command.args(["new", "worker", "greeter", "--json", "--into"]);
-    command.arg(folder.path()).arg("--sdk").arg(root().join("worker-sdk"));
+    command
+        .arg(folder.path())
+        .arg("--sdk")
+        .arg(root().join("worker-sdk"));
     let (code, out, err) = told(&command.output().unwrap());
     assert_eq!(code, 0, "{out}{err}");
     let project = folder.path().join("greeter");

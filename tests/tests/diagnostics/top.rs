@@ -45,19 +45,33 @@ async fn the_failing_instance_its_errors_its_breaker_and_its_function_come_first
     assert_eq!(first["name"], "shop/bad", "{view}");
     assert!(first["error_rate"].as_f64().unwrap() > 0.9, "{view}");
     assert_eq!(view["functions"][0]["name"], "shop.buy", "{view}");
-    assert!(view["functions"][0]["error_rate"].as_f64().unwrap() > 0.0, "{view}");
+    assert!(
+        view["functions"][0]["error_rate"].as_f64().unwrap() > 0.0,
+        "{view}"
+    );
     assert_eq!(line(&view, "instances", "shop/good")["errors"], 0, "{view}");
 
     let screen = ends(cluster.gateway(1), 0, "top --once").await;
-    assert!(screen.lines().all(|line| line.chars().count() <= 120), "{screen}");
+    assert!(
+        screen.lines().all(|line| line.chars().count() <= 120),
+        "{screen}"
+    );
     let bad_line = screen.lines().find(|l| l.contains("shop/bad")).unwrap();
     assert!(bad_line.contains('%'), "{screen}");
     assert!(screen.contains("shop.buy") && screen.contains("breakers not closed"));
     let table = ends(cluster.gateway(1), 0, "stats").await;
     assert!(table.contains("shop/good"), "{table}");
     let stats = json(cluster.gateway(1), 0, "stats --json").await;
-    assert!(stats["gateways"][1]["answer"]["services"]["shop"].is_object(), "{stats}");
-    ends(cluster.gateway(0), 2, "top --once --admin http://127.0.0.1:1").await;
+    assert!(
+        stats["gateways"][1]["answer"]["services"]["shop"].is_object(),
+        "{stats}"
+    );
+    ends(
+        cluster.gateway(0),
+        2,
+        "top --once --admin http://127.0.0.1:1",
+    )
+    .await;
     for worker in [good, bad] {
         worker.shutdown().await.unwrap();
     }

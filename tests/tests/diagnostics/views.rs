@@ -18,10 +18,15 @@ async fn gateways_and_workers_see_each_other_and_one_that_is_gone_is_missed() {
         let gateways = view["gateways"].as_array().cloned().unwrap_or_default();
         let all = gateways.len() == 2
             && gateways.iter().all(|g| {
-                g["answer"]["gateways"].as_array().is_some_and(|o| o.len() == 1)
-                    && g["answer"]["services"][0]["instances"].as_array().is_some_and(|i| i.len() == 2)
+                g["answer"]["gateways"]
+                    .as_array()
+                    .is_some_and(|o| o.len() == 1)
+                    && g["answer"]["services"][0]["instances"]
+                        .as_array()
+                        .is_some_and(|i| i.len() == 2)
             });
-        all.then(|| view.clone()).ok_or_else(|| Error::new(view.to_string()))
+        all.then(|| view.clone())
+            .ok_or_else(|| Error::new(view.to_string()))
     });
     told.await.unwrap();
     let table = ends(cluster.gateway(1), 0, "cluster").await;
@@ -31,7 +36,10 @@ async fn gateways_and_workers_see_each_other_and_one_that_is_gone_is_missed() {
     cluster.gateways_mut()[1].process().kill9().unwrap();
     let view = json(cluster.gateway(0), 1, "cluster --json").await;
     let gone = &view["gateways"][1];
-    assert!(gone["error"].as_str().unwrap().contains("no answer"), "{view}");
+    assert!(
+        gone["error"].as_str().unwrap().contains("no answer"),
+        "{view}"
+    );
     // So does every question; a silent gateway is broken.
     ends(cluster.gateway(0), 1, "health --parts").await;
 }
@@ -71,9 +79,17 @@ async fn a_rollout_is_verified_at_every_gateway() {
     let table = ends(cluster.gateway(0), 0, "verify shop 7").await;
     assert_eq!(table.matches("matched").count(), 2, "{table}");
     let view = json(cluster.gateway(1), 1, "verify shop 8 --json").await;
-    assert_eq!(view["gateways"][0]["answer"]["result"], "mismatch", "{view}");
+    assert_eq!(
+        view["gateways"][0]["answer"]["result"], "mismatch",
+        "{view}"
+    );
     assert_eq!(view["gateways"][0]["answer"]["versions"][0], "7", "{view}");
     ends(cluster.gateway(0), 3, "verify nothing 7").await;
-    ends(cluster.gateway(0), 2, "verify shop 7 --admin http://127.0.0.1:1").await;
+    ends(
+        cluster.gateway(0),
+        2,
+        "verify shop 7 --admin http://127.0.0.1:1",
+    )
+    .await;
     worker.shutdown().await.unwrap();
 }
