@@ -35,7 +35,7 @@ async fn the_failing_instance_its_errors_its_breaker_and_its_function_come_first
         let view = json(cluster.gateway(0), 0, "top --json").await;
         let bad = line(&view, "instances", "shop/bad");
         match bad["breaker"] == "open" || bad["breaker"] == "half_open" {
-            true => Ok(view),
+            true => Ok(Some(view)),
             false => Err(Error::new(view.to_string())),
         }
     });

@@ -25,8 +25,10 @@ async fn gateways_and_workers_see_each_other_and_one_that_is_gone_is_missed() {
                         .as_array()
                         .is_some_and(|i| i.len() == 2)
             });
-        all.then(|| view.clone())
-            .ok_or_else(|| Error::new(view.to_string()))
+        match all {
+            true => Ok(()),
+            false => Err(Error::new(view.to_string())),
+        }
     });
     told.await.unwrap();
     let table = ends(cluster.gateway(1), 0, "cluster").await;
