@@ -14,7 +14,9 @@ async fn gateways_and_workers_see_each_other_and_one_that_is_gone_is_missed() {
         .await
         .unwrap();
     let told = eventually("both gateways see everybody", || async {
-        let view = json(cluster.gateway(0), 0, "cluster --json").await;
+        // Ends with 1 until then.
+        let (_, out, _) = crate::sluice(cluster.gateway(0), &["cluster", "--json"]).await;
+        let view: serde_json::Value = serde_json::from_str(&out).unwrap_or_default();
         let gateways = view["gateways"].as_array().cloned().unwrap_or_default();
         let all = gateways.len() == 2
             && gateways.iter().all(|g| {
