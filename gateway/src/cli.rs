@@ -23,6 +23,7 @@ mod health;
 mod instances;
 mod json;
 mod limits;
+mod log;
 mod logging;
 mod new;
 mod operator;
@@ -97,6 +98,8 @@ pub enum Command {
     Streams(connections::Args),
     /// Let a user, a token or an API key in no more, at all gateways.
     Revoke(revoke::Args),
+    /// Show or change the levels of a gateway's log, while it runs.
+    Log(log::Args),
     /// What would happen to calls of a function, stage by stage, at all gateways.
     Flow(flow::Args),
     /// What would happen to this request, without sending it.
@@ -232,6 +235,7 @@ fn execute(
             terminal,
         )),
         Command::Revoke(args) => wait_for(revoke::run(&args, terminal)),
+        Command::Log(args) => wait_for(log::run(&args, terminal)),
         Command::Flow(args) => wait_for(flow::run(&args, terminal)),
         Command::Explain(args) => wait_for(explain::run(&args, terminal)),
         Command::Cluster(args) => wait_for(cluster::run(&args, terminal)),

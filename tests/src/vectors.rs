@@ -62,6 +62,7 @@ fn runner(file: &str) -> Option<Run> {
         "conneg_media" => |v| Box::pin(rest::run("conneg_media", &v.input, &v.expect)),
         "decisions" => |v| Box::pin(rest::run("decisions", &v.input, &v.expect)),
         "options_allow" => |v| Box::pin(rest::run("options_allow", &v.input, &v.expect)),
+        "version_changes" => |v| Box::pin(rest::run("version_changes", &v.input, &v.expect)),
         "pipeline" => |v| Box::pin(rest::run("pipeline", &v.input, &v.expect)),
         _ => return None,
     })

@@ -7,7 +7,7 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 use super::action::{Action, Area};
 use super::openapi::{self, Field};
 use super::{
-    Desk, diagnostics, guards, instances, limits, live, pins, revocations, services, sticky,
+    Desk, diagnostics, guards, instances, limits, live, log, pins, revocations, services, sticky,
     telemetry, versions,
 };
 
@@ -515,6 +515,34 @@ fn of_the_rest() -> Vec<Route> {
             Area::Metrics,
             get(telemetry::stats),
             "What this gateway has counted, by function and instance.",
+        ),
+        reads(
+            "/v1/log",
+            Area::Log,
+            get(log::show),
+            "The levels of this gateway's log.",
+        ),
+        writes(
+            Method::PUT,
+            "/v1/log",
+            Area::Log,
+            put(log::set),
+            "Changes the levels of this gateway's log, for a time if wanted.",
+        )
+        .body(
+            const {
+                &[
+                    Field::required("filter", openapi::TEXT),
+                    Field::optional("for_ms", openapi::NUMBER),
+                ]
+            },
+        ),
+        writes(
+            Method::DELETE,
+            "/v1/log",
+            Area::Log,
+            delete(log::reset),
+            "Sets the levels of the log back to what the configuration says.",
         ),
     ]
 }

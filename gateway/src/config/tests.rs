@@ -121,6 +121,7 @@ fn every_option_can_come_from_the_environment() {
                 "cors_origins" | "check_origin" => "*".to_owned(),
                 "topics" => "rpc:* call reply".to_owned(),
                 "sources" => "field".to_owned(),
+                "default" if section.name == "versions" => "1".to_owned(),
                 "otlp_endpoint" => "http://127.0.0.1:4317".to_owned(),
                 "id" => "gateway-1".to_owned(),
                 "nkey" => nkeys::KeyPair::new_user().seed().unwrap(),

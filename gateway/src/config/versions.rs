@@ -9,7 +9,7 @@ section! {
     ["versions"] VersionOptions {
         /// Where HTTP requests may name a version; the first that does counts. `field` (of a whole
         /// request), `header:NAME`, `query:NAME`, and patterns with `{version}`:
-        /// `path:/v{version}` for what stands before the path, and
+        /// `path:/v{version}` or `path:/api/{version}` for a segment that is taken out of the path, and
         /// `accept:application/vnd.acme.v{version}+json`. Sockets have the field, and for all their
         /// requests the headers and the query with which they were opened.
         sources: Vec<String> = vec!["field".to_owned(), "header:sluice-version".to_owned()], List {

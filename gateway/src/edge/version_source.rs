@@ -20,9 +20,15 @@ pub enum Source {
     Header(HeaderName),
     /// `query:NAME`.
     Query(String),
-    /// `path:/v{version}`: the first segment of the path, before the path that is served. What
-    /// stands for the version begins with a digit, so that no other path is taken for one.
-    Path(Pattern),
+    /// `path:/v{version}` or `path:/api/{version}`: a segment of the path, taken out of the path that
+    /// is served. What stands for the version begins with a digit, or with `v` and a digit, so that
+    /// no other path is taken for one.
+    Path {
+        /// What stands before the segment: nothing, or `/api`.
+        parent: String,
+        /// The segment, with its slash.
+        segment: Pattern,
+    },
     /// `accept:application/vnd.acme.v{version}+json`: a media type in `Accept`.
     Accept(Pattern),
 }
@@ -63,17 +69,11 @@ impl Source {
                 .map(Self::Header)
                 .map_err(|_| format!("{text:?}: {rest:?} is no name of a header")),
             "query" if !rest.is_empty() => Ok(Self::Query(rest.to_owned())),
-            "path" => match Pattern::parse(rest) {
-                Some(p) if p.before.starts_with('/') && !p.before[1..].contains('/') => {
-                    match p.after.contains('/') {
-                        false => Ok(Self::Path(p)),
-                        true => Err(format!("{text:?}: the version stands in the first segment")),
-                    }
-                }
-                _ => Err(format!(
-                    "{text:?}: expected a pattern such as \"path:/v{{version}}\""
-                )),
-            },
+            "path" => in_path(rest).ok_or_else(|| {
+                format!(
+                    "{text:?}: expected a pattern such as \"path:/v{{version}}\" or \"path:/api/{{version}}\""
+                )
+            }),
             "accept" => match Pattern::parse(&rest.to_ascii_lowercase()) {
                 Some(p) if p.before.contains('/') => Ok(Self::Accept(p)),
                 _ => Err(format!(
@@ -85,6 +85,20 @@ impl Source {
             )),
         }
     }
+}
+
+/// Reads `/api/v{version}`: the version stands in the last segment.
+fn in_path(text: &str) -> Option<Source> {
+    let start = text.rfind('/')?;
+    let (parent, segment) = text.split_at(start);
+    let well_formed = parent.is_empty() || (parent.starts_with('/') && !parent.contains("//"));
+    if !well_formed || parent.ends_with('/') || parent.contains(['{', '}', '?', '#']) {
+        return None;
+    }
+    Some(Source::Path {
+        parent: parent.to_owned(),
+        segment: Pattern::parse(segment)?,
+    })
 }
 
 /// All places, in their order.
@@ -109,11 +123,11 @@ impl VersionSources {
     /// Takes the version off the path, where the path names one: what is left is what is served.
     pub fn strip(&self, head: &mut http::request::Parts) {
         let patterns = self.0.iter().filter_map(|source| match source {
-            Source::Path(pattern) => Some(pattern),
+            Source::Path { parent, segment } => Some((parent, segment)),
             _ => None,
         });
         let stripped = patterns
-            .filter_map(|pattern| strip(pattern, &head.uri))
+            .filter_map(|(parent, segment)| strip(parent, segment, &head.uri))
             .next();
         if let Some((version, uri)) = stripped {
             head.extensions.insert(FromPath(version));
@@ -137,7 +151,7 @@ impl VersionSources {
                 Source::Field => field.take(),
                 Source::Header(name) => text(&head.headers, name)?,
                 Source::Query(name) => in_query(&head.uri, name),
-                Source::Path(_) => head.extensions.get::<FromPath>().map(|p| p.0.clone()),
+                Source::Path { .. } => head.extensions.get::<FromPath>().map(|p| p.0.clone()),
                 Source::Accept(pattern) => in_accept(&head.headers, pattern),
             };
             if let Some(version) = found.filter(|version| !version.is_empty()) {
@@ -165,47 +179,71 @@ impl VersionSources {
     }
 
     /// Tells caches which headers were looked at to find the version: up to the one that named it.
+    /// Answers that no cache keeps name a header only if the request did.
     pub fn vary(&self, head: &http::request::Parts, response: &mut HeaderMap) {
-        // No cache keeps the answer of another method; there only what was used is worth a word.
-        let is_kept = matches!(head.method, Method::GET | Method::HEAD);
+        let (looked_at, found) = self.looked_at(head);
+        if !found && !matches!(head.method, Method::GET | Method::HEAD) {
+            return;
+        }
+        for name in looked_at {
+            if !names(response, &name) {
+                response.append(VARY, HeaderValue::from(name));
+            }
+        }
+    }
+
+    /// The headers that were looked at, and whether one of them named the version.
+    fn looked_at(&self, head: &http::request::Parts) -> (Vec<HeaderName>, bool) {
+        let mut names = Vec::new();
         for source in &self.0 {
             let (name, found) = match source {
                 Source::Header(name) => (name, head.headers.contains_key(name)),
                 Source::Accept(pattern) => (&ACCEPT, in_accept(&head.headers, pattern).is_some()),
-                Source::Path(_) if head.extensions.get::<FromPath>().is_some() => return,
-                Source::Query(name) if in_query(&head.uri, name).is_some() => return,
-                Source::Path(_) | Source::Query(_) | Source::Field => continue,
+                Source::Path { .. } if head.extensions.get::<FromPath>().is_some() => break,
+                Source::Query(name) if in_query(&head.uri, name).is_some() => break,
+                Source::Path { .. } | Source::Query(_) | Source::Field => continue,
             };
-            if !is_kept && !found {
-                continue;
-            }
-            if let Ok(name) = HeaderValue::from_str(name.as_str()) {
-                response.append(VARY, name);
-            }
+            names.push(name.clone());
             if found {
-                return;
+                return (names, true);
             }
         }
+        (names, false)
     }
 }
 
-fn strip(pattern: &Pattern, uri: &Uri) -> Option<(String, Uri)> {
-    let path = uri.path();
-    let end = path.get(1..)?.find('/')? + 1;
+/// Whether `Vary` has this name already.
+fn names(response: &HeaderMap, name: &HeaderName) -> bool {
+    let lines = response.get_all(VARY).iter();
+    let lines = lines.filter_map(|line| line.to_str().ok());
+    lines
+        .flat_map(|line| line.split(','))
+        .any(|own| own.trim().eq_ignore_ascii_case(name.as_str()))
+}
+
+fn strip(parent: &str, pattern: &Pattern, uri: &Uri) -> Option<(String, Uri)> {
+    let path = uri.path().strip_prefix(parent)?;
+    let end = match path.strip_prefix('/')?.find('/') {
+        Some(end) => end + 1,
+        // `/api/v2` is `/api`; of `/v2` alone nothing would be left.
+        None if !parent.is_empty() => path.len(),
+        None => return None,
+    };
     let (segment, rest) = path.split_at(end);
     let version = pattern.find(segment)?;
-    if !version.starts_with(|c: char| c.is_ascii_digit()) {
+    let number = version.strip_prefix(['v', 'V']).unwrap_or(version);
+    if !number.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
     let version = percent_encoding::percent_decode_str(version)
         .decode_utf8()
         .ok()?;
     let mut parts = uri.clone().into_parts();
-    let with_query = match uri.query() {
-        Some(query) => format!("{rest}?{query}"),
-        None => rest.to_owned(),
+    let served = match uri.query() {
+        Some(query) => format!("{parent}{rest}?{query}"),
+        None => format!("{parent}{rest}"),
     };
-    parts.path_and_query = Some(with_query.parse().ok()?);
+    parts.path_and_query = Some(served.parse().ok()?);
     Some((version.into_owned(), Uri::from_parts(parts).ok()?))
 }
 

@@ -13,12 +13,13 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 
+use sluice_protocol::change::Chain;
 use sluice_protocol::function::{Route, Segment};
 use sluice_protocol::{ApiVersion, FunctionName, FunctionSpec, ServiceName};
 
 pub use self::lookup::{Lookup, Target};
 pub use self::path::{Malformed, segments};
-use super::snapshot::FunctionVersions;
+use super::snapshot::{FunctionVersions, Variant};
 
 /// All routes of a snapshot.
 #[derive(Debug, Default)]
@@ -73,29 +74,58 @@ pub struct Match<'r, 'p> {
     pub values: Vec<std::borrow::Cow<'p, str>>,
 }
 
+/// A version of a function, as it is served: by its own code, or translated.
+#[derive(Clone, Copy)]
+struct Served<'a> {
+    version: Option<&'a ApiVersion>,
+    spec: &'a FunctionSpec,
+    chain: Option<&'a Chain>,
+}
+
+impl<'a> Served<'a> {
+    fn of(version: Option<&'a ApiVersion>, variant: &'a Variant) -> Self {
+        Self {
+            version,
+            spec: &variant.spec,
+            chain: variant.translation.as_ref().map(|t| &t.chain),
+        }
+    }
+
+    /// What this version's clients call a parameter of the path.
+    fn param(&self, name: &str) -> String {
+        let before = self.chain.and_then(|chain| chain.name_before(name));
+        before.unwrap_or_else(|| name.to_owned())
+    }
+}
+
 impl Routes {
     /// The routes of all functions. Of two owners of one route the first by name has it: only a
     /// service that moves a route from one function to another has two, while it deploys.
     #[must_use]
     pub fn of(services: &HashMap<ServiceName, HashMap<FunctionName, FunctionVersions>>) -> Self {
         let functions = services.values().flat_map(HashMap::values);
-        let mut specs: Vec<&FunctionSpec> = functions
-            .flat_map(|all| all.versions.iter().flat_map(|f| &f.variants))
-            .map(|variant| &*variant.spec)
-            .filter(|spec| !spec.routes.is_empty())
+        let functions = functions.flat_map(|all| &all.versions);
+        let mut all: Vec<Served<'_>> = functions
+            .flat_map(|function| {
+                let of = |variant| Served::of(function.version.as_ref(), variant);
+                function.variants.iter().map(of)
+            })
+            .filter(|served| !served.spec.routes.is_empty())
             .collect();
-        let key =
-            |s: &&FunctionSpec| (s.service.clone(), s.request_type.clone(), s.version.clone());
-        specs.sort_by_cached_key(key);
+        all.sort_by_cached_key(|served| {
+            let spec = served.spec;
+            let version = served.version.cloned();
+            (spec.service.clone(), spec.request_type.clone(), version)
+        });
         let mut routes = Self {
-            is_empty: specs.is_empty(),
+            is_empty: all.is_empty(),
             root: Node::default(),
         };
-        for spec in specs {
-            for text in &spec.routes {
+        for served in all {
+            for text in &served.spec.routes {
                 // Checked when its config was taken.
                 if let Ok(route) = Route::parse(text) {
-                    routes.root.add(route, spec);
+                    routes.root.add(route, served);
                 }
             }
         }
@@ -118,19 +148,19 @@ impl Routes {
 }
 
 impl Node {
-    fn add(&mut self, route: Route<'_>, spec: &FunctionSpec) {
+    fn add(&mut self, route: Route<'_>, served: Served<'_>) {
         let mut node = self;
         for segment in route.segments() {
             node = match segment {
                 Segment::Text(text) => node.texts.entry(text.into()).or_default(),
                 Segment::Param(_) => node.param.get_or_insert_default(),
                 Segment::Rest(_) => {
-                    node.rest.get_or_insert_default().add(route, spec);
+                    node.rest.get_or_insert_default().add(route, served);
                     return;
                 }
             };
         }
-        node.here.get_or_insert_default().add(route, spec);
+        node.here.get_or_insert_default().add(route, served);
     }
 
     fn find<'p>(
@@ -159,19 +189,19 @@ impl Node {
 }
 
 impl Place {
-    fn add(&mut self, route: Route<'_>, spec: &FunctionSpec) {
+    fn add(&mut self, route: Route<'_>, served: Served<'_>) {
         let owner = if route.takes_any_method() {
             &mut self.any
         } else {
             // Entry and option alike: one owner for each method.
             let place = self.methods.entry(route.method.to_owned());
-            let owner = place.or_insert_with(|| Owner::of(spec));
-            owner.add(route, spec);
+            let owner = place.or_insert_with(|| Owner::of(served.spec));
+            owner.add(route, served);
             return;
         };
         owner
-            .get_or_insert_with(|| Owner::of(spec))
-            .add(route, spec);
+            .get_or_insert_with(|| Owner::of(served.spec))
+            .add(route, served);
     }
 
     /// The resource that stands there, if it is one.
@@ -209,14 +239,15 @@ impl Owner {
         }
     }
 
-    fn add(&mut self, route: Route<'_>, spec: &FunctionSpec) {
+    fn add(&mut self, route: Route<'_>, served: Served<'_>) {
+        let spec = served.spec;
         let own = self.service == spec.service && self.request_type == spec.request_type;
-        let known = self.versions.iter().any(|f| f.version == spec.version);
+        let known = self.form(served.version.map(ApiVersion::as_str)).is_some();
         // Two configs of one version may name a parameter in two ways only while a deploy lasts.
         if own && !known {
             self.versions.push(Form {
-                version: spec.version.clone(),
-                params: route.params().map(str::to_owned).collect(),
+                version: served.version.cloned(),
+                params: route.params().map(|name| served.param(name)).collect(),
             });
         }
     }

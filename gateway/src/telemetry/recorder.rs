@@ -14,6 +14,7 @@ use super::function_stats::{FunctionStats, Outcome};
 use super::meters::Meters;
 use super::names::Series;
 use super::sampling::Tracing;
+use super::spans;
 use crate::pipeline::Call;
 use crate::registry::snapshot::Function;
 use crate::reply::Reply;
@@ -76,7 +77,7 @@ impl Recorder {
     /// Begins the record of a call.
     #[must_use]
     pub fn begin(self: &Arc<Self>, call: &mut Call) -> CallRecord {
-        let span = self.span("pipeline.call", &mut call.trace);
+        let span = self.span(spans::PIPELINE_CALL.name, &mut call.trace);
         CallRecord {
             recorder: self.clone(),
             stats: None,

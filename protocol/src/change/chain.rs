@@ -107,15 +107,21 @@ impl Chain {
         if self.has_code() {
             return None;
         }
-        let before = today?.0.iter().filter_map(|(name, spec)| {
-            let place = Pointer::key(name).to_string();
-            let before = Pointer::parse_plain(&self.place_before(&place)).ok()?;
-            match before.0.as_slice() {
-                [Segment::Key(name)] => Some((name.clone(), spec.clone())),
-                _ => None,
-            }
-        });
+        let before = today?.0.iter();
+        let before =
+            before.filter_map(|(name, spec)| Some((self.name_before(name)?, spec.clone())));
         Some(ArgTypes(before.collect()))
+    }
+
+    /// What the client's version calls the arg that today is called `name`; `None` where it has no
+    /// such arg, but makes that of another or keeps it inside one.
+    #[must_use]
+    pub fn name_before(&self, name: &str) -> Option<String> {
+        let before = self.place_before(&Pointer::key(name).to_string());
+        match Pointer::parse_plain(&before).ok()?.0.as_slice() {
+            [Segment::Key(name)] => Some(name.clone()),
+            _ => None,
+        }
     }
 
     /// Whether nothing changes on the way.

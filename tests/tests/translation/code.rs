@@ -122,7 +122,11 @@ async fn code_translates_and_permission_and_args_are_checked_behind_it() {
     assert_eq!(refused.code(), "unlucky");
     let panics = json!({"who": "u1", "minutes": 666});
     let (status, refused) = call(&client, "1", "remind", panics).await;
-    assert_eq!((status, refused.code()), (500, "internal"), "{refused:?}");
+    assert_eq!(
+        (status, refused.code()),
+        (500, "worker_error"),
+        "{refused:?}"
+    );
 
     let mut socket = Socket::joined(cluster.gateway(0).address()).await.unwrap();
     let answers = pushes(&mut socket, request("1", "ticks", json!({"who": "u1"}))).await;

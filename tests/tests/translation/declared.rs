@@ -107,7 +107,7 @@ async fn streams_are_translated_item_by_item() {
     let items: Vec<&Value> = answers[1..4].iter().map(|a| &a["result"]).collect();
     assert_eq!(items, [&item(1), &item(2), &item(3)], "{answers:?}");
 
-    let client = client.header("x-api-version", "1");
+    let client = client.header("sluice-version", "1");
     let stream = client.sse("devices", "list", json!({})).await.unwrap();
     let events = stream.stream().unwrap().collect().await.unwrap();
     let items: Vec<Value> = events

@@ -77,7 +77,8 @@ impl<S: CallService> Edge<S> {
         asked.formats.check(target.spec.response_type)?;
         let headers = &asked.head.headers;
         let types = target.spec.arg_types.as_ref();
-        let of_url = args::of_url(asked.head.uri.query(), &target.params, types)?;
+        let query = asked.head.uri.query().map(|q| self.versions.args_of(q));
+        let of_url = args::of_url(query.as_deref(), &target.params, types)?;
         let (identity, caller) = self.identify(asked, None).await?;
         let mut call = Call {
             request_id: asked.id.clone(),

@@ -68,6 +68,25 @@ fn a_path_names_a_version_only_by_a_number() {
         assert_eq!(at.uri, left, "{path}");
         assert_eq!(all.find(&at, None).unwrap().as_deref(), version, "{path}");
     }
+    let inside = sources(&["path:/api/{version}"]);
+    for (path, left, version) in [
+        ("/api/v2/s/f?x=/v1", "/api/s/f?x=/v1", Some("v2")),
+        ("/api/1.2.0/s/f", "/api/s/f", Some("1.2.0")),
+        ("/api/vendors/f", "/api/vendors/f", None),
+        ("/api/v2", "/api", Some("v2")),
+        ("/api/", "/api/", None),
+        ("/apis/v2/f", "/apis/v2/f", None),
+        ("/v2/api/f", "/v2/api/f", None),
+    ] {
+        let mut at = head(path, &[]);
+        inside.strip(&mut at);
+        assert_eq!(at.uri, left, "{path}");
+        assert_eq!(
+            inside.find(&at, None).unwrap().as_deref(),
+            version,
+            "{path}"
+        );
+    }
     let dates = sources(&["path:/{version}"]);
     let mut at = head("/2024-06-01/api/s/f", &[]);
     dates.strip(&mut at);
@@ -113,6 +132,17 @@ fn vary_names_what_was_looked_at() {
     let mut stripped = head("/v1/api", &[]);
     path.strip(&mut stripped);
     assert!(vary(&path, &stripped).is_empty());
+    // No cache keeps what is posted; but where a header was obeyed it is told.
+    let mut posted = head("/", &[]);
+    posted.method = Method::POST;
+    assert!(vary(&all, &posted).is_empty());
+    posted.headers.insert("b", HeaderValue::from_static("1"));
+    assert_eq!(vary(&all, &posted), ["a", "accept", "b"]);
+    let mut once = HeaderMap::new();
+    once.insert(VARY, HeaderValue::from_static("Accept, A"));
+    all.vary(&head("/", &[]), &mut once);
+    let lines: Vec<_> = once.get_all(VARY).iter().collect();
+    assert_eq!(lines, ["Accept, A", "b"]);
 }
 
 #[test]
@@ -134,7 +164,9 @@ fn what_is_no_place_is_refused() {
         "query:",
         "path:/v",
         "path:v{version}",
-        "path:/a/v{version}",
+        "path:a/v{version}",
+        "path://v{version}",
+        "path:/{version}/v{version}",
         "path:/v{version}/x",
         "accept:v{version}",
         "accept:application/json",

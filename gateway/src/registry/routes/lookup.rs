@@ -96,7 +96,10 @@ impl Snapshot {
         let (service, name) = (owner.service.as_str(), owner.request_type.as_str());
         let spec = |version: Option<&str>| {
             let function = self.resolve(service, name, version).ok()?;
-            Some(function.variants.first()?.spec.clone())
+            // The client's own names and types, where its version is translated.
+            let variant = function.variants.first()?;
+            let seen = variant.translation.as_ref().map(|t| &t.seen);
+            Some(seen.unwrap_or(&variant.spec).clone())
         };
         if let Some(version) = named_version(version) {
             return Some((owner.form(Some(version))?, spec(Some(version))?));

@@ -1,7 +1,10 @@
-//! Vectors of HTTP resources: negotiation, the decision graph, preconditions, pipelines.
+//! Vectors of HTTP resources: negotiation, the decision graph, preconditions, pipelines; and of
+//! versions that are translated.
 //!
-//! They run through the public interface of [`sluice_worker::resource`] alone.
+//! They run through the public interfaces of [`sluice_worker::resource`] and
+//! [`sluice_protocol::change`] alone.
 
+mod changes;
 mod graph;
 mod negotiation;
 mod pipeline;
@@ -21,6 +24,7 @@ pub async fn run(file: &str, input: &Value, expect: &Value) -> Result<(), Value>
         }
         "conditional" | "decisions" | "options_allow" => graph::run(input, expect).await,
         "pipeline" => pipeline::run(input, expect).await,
+        "version_changes" => changes::run(input, expect),
         _ => Err(json!(format!("no file of vectors of resources: {file}"))),
     }
 }
@@ -29,7 +33,7 @@ pub async fn run(file: &str, input: &Value, expect: &Value) -> Result<(), Value>
 #[must_use]
 pub fn knows(file: &str) -> bool {
     let all = "conneg_media conneg_charset conneg_encoding conneg_language conditional decisions \
-               options_allow pipeline";
+               options_allow pipeline version_changes";
     all.split(' ').any(|known| known == file)
 }
 
