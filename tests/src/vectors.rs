@@ -11,6 +11,7 @@ mod exchange;
 mod file;
 mod fun_config;
 mod hooks;
+mod json_export;
 mod moment;
 mod nodes;
 mod permissions;
@@ -43,6 +44,7 @@ fn runner(file: &str) -> Option<Run> {
         "arguments" => |v| Box::pin(async { arguments::run(v) }),
         "circuit_breaker" => |v| Box::pin(breaker::run(v)),
         "hooks" => |v| Box::pin(hooks::run(v)),
+        "json_export" => |v| Box::pin(async { json_export::run(v) }),
         "rate_limit" => |v| Box::pin(rate_limit::run(v)),
         "fun_config_validation" => |v| Box::pin(async { fun_config::run(v) }),
         "node_selection" => |v| Box::pin(nodes::run(v)),

@@ -43,14 +43,14 @@ pub(super) async fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Exit
     match &args.command {
         Command::List => {
             let columns = [
-                ("LIMIT", "name"),
-                ("SERVICE", "service"),
-                ("FUNCTION", "function"),
-                ("KEY", "key"),
-                ("MAX", "max_requests"),
-                ("WINDOW", "window_ms"),
-                ("SHADOW", "shadow"),
-                ("PLAN", "named_only"),
+                ("LIMIT", "limit.name"),
+                ("SERVICE", "limit.service"),
+                ("FUNCTION", "limit.function"),
+                ("KEY", "limit.key"),
+                ("MAX", "limit.max_requests"),
+                ("WINDOW", "limit.window_ms"),
+                ("SHADOW", "limit.shadow"),
+                ("PLAN", "limit.named_only"),
             ];
             let asked = Asked::new(Method::GET, ["limits"]);
             args.common.list(&asked, "limits", &columns, terminal).await

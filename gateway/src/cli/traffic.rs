@@ -198,7 +198,8 @@ impl View {
             b.0.cmp(&a.0).then(rates)
         };
         self.functions.sort_by(|a, b| {
-            let key = |f: &FunctionLine| (rank(&f.breaker), f.error_rate, f.rate_1m);
+            // Failed calls, not their share: one wrong call to nothing is no trouble.
+            let key = |f: &FunctionLine| (rank(&f.breaker), f.rate_1m * f.error_rate, f.rate_1m);
             worse(key(a), key(b)).then_with(|| a.name.cmp(&b.name))
         });
         self.instances.sort_by(|a, b| {

@@ -7,7 +7,7 @@ use crate::cli::{Failure, Terminal};
 
 /// Heads of the functions' columns.
 pub(super) const FUNCTIONS: [&str; 7] = [
-    "FUNCTION", "CALLS/S", "ERRORS", "P50", "P99", "IN FL", "BREAKER",
+    "FUNCTION", "CALLS/S", "ERRORS", "MOSTLY", "P50", "P99", "BREAKER",
 ];
 /// Heads of the instances' columns.
 pub(super) const INSTANCES: [&str; 7] = [
@@ -49,18 +49,14 @@ pub(super) fn headline(view: &View) -> String {
 
 /// The cells of a function.
 pub(super) fn function(line: &FunctionLine) -> [String; 7] {
-    let breaker = match &line.mostly {
-        Some(code) if line.breaker == "closed" => format!("closed, {code}"),
-        _ => line.breaker.clone(),
-    };
     [
         line.name.clone(),
         number(line.rate_1s),
         percent(line.error_rate),
+        line.mostly.clone().unwrap_or_else(|| "-".to_owned()),
         millis(line.p50_ms),
         millis(line.p99_ms),
-        line.in_flight.to_string(),
-        breaker,
+        line.breaker.clone(),
     ]
 }
 

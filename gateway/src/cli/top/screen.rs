@@ -26,12 +26,14 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &View, fault: Option<&str>) {
         let cells = function(f);
         (cells, style(&f.breaker, f.error_rate))
     });
-    table(frame, functions, FUNCTIONS, rows.collect());
+    let columns = (FUNCTIONS, [7, 6, 14, 7, 7, 9]);
+    table(frame, functions, columns, rows.collect());
     let rows = view.instances.iter().map(|i| {
         let cells = instance(i);
         (cells, style(&i.breaker, i.error_rate))
     });
-    table(frame, instances, INSTANCES, rows.collect());
+    let columns = (INSTANCES, [7, 6, 11, 7, 8, 9]);
+    table(frame, instances, columns, rows.collect());
     let (text, style) = match fault {
         Some(fault) => {
             let line = fault.lines().next().unwrap_or_default();
@@ -64,16 +66,17 @@ fn style(breaker: &str, error_rate: f64) -> Style {
     }
 }
 
-fn table(frame: &mut Frame<'_>, area: Rect, heads: [&str; 7], rows: Vec<([String; 7], Style)>) {
-    let widths = [
-        Constraint::Min(24),
-        Constraint::Length(7),
-        Constraint::Length(6),
-        Constraint::Length(9),
-        Constraint::Length(7),
-        Constraint::Length(6),
-        Constraint::Length(10),
-    ];
+/// Heads and widths of a table; the first column takes what is left.
+type Columns = ([&'static str; 7], [u16; 6]);
+
+fn table(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    (heads, widths): Columns,
+    rows: Vec<([String; 7], Style)>,
+) {
+    let widths = widths.into_iter().map(Constraint::Length);
+    let widths: Vec<Constraint> = std::iter::once(Constraint::Min(22)).chain(widths).collect();
     // The line of heads, and an empty one below.
     let room = usize::from(area.height).saturating_sub(2);
     let total = rows.len();
