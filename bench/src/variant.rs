@@ -39,6 +39,9 @@ const HTTP_ONE: &str = "floor b: one call at a time";
 const SOCKET: &str = "floor c: WebSocket, 1 in flight";
 const SOCKET_16: &str = "floor c: WebSocket, 16 in flight";
 
+const CHECKED: &str = "HTTP sync, args checked";
+const REPLY_16: &str = "Phoenix reply only, 16 in flight";
+
 /// JSON args of about so many bytes.
 fn args(bytes: usize) -> String {
     format!(
@@ -106,6 +109,12 @@ impl Variant {
         }
     }
 
+    /// The same at another program.
+    fn at(mut self, program: Program) -> Self {
+        self.program = program;
+        self
+    }
+
     /// Runs it once.
     pub(crate) async fn run(&self, stage: &Stage, warm_up: Duration, length: Duration) -> Tally {
         let window = Window::after(warm_up, length);
@@ -154,7 +163,7 @@ pub(crate) fn all() -> Vec<Variant> {
         Variant::sockets(SOCKET, None, 1, Speech::Plain),
         Variant::sockets(SOCKET_16, None, 16, Speech::Plain),
         ours("HTTP sync, args unchecked", call("plain", "", 208)),
-        ours("HTTP sync, args checked", call("checked", "", 208)),
+        ours(CHECKED, call("checked", "", 208)),
         ours("HTTP sync, args and permission", call("guarded", USER, 208)),
         Variant::http(
             "HTTP one call at a time",
@@ -214,12 +223,32 @@ pub(crate) fn all() -> Vec<Variant> {
             1,
             reply("checked"),
         ),
-        Variant::sockets(
-            "Phoenix reply only, 16 in flight",
-            Some(SOCKET_16),
-            16,
-            reply("checked"),
-        ),
+        Variant::sockets(REPLY_16, Some(SOCKET_16), 16, reply("checked")),
     ]);
+    variants.extend(telemetry());
     variants
+}
+
+/// A trace that its client records: all of them are, whatever the sampling.
+const SAMPLED: &str = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n";
+
+/// The same gateway with and without a collector for its spans.
+fn telemetry() -> [Variant; 3] {
+    let http = |name: &str, headers: &str| {
+        Variant::http(name, Some(CHECKED), 64, call("checked", headers, 208)).at(Program::Traced)
+    };
+    let speech = Speech::PhoenixReply {
+        function: "checked".to_owned(),
+    };
+    [
+        http("telemetry: HTTP, default sampling", ""),
+        http("telemetry: HTTP, every call traced", SAMPLED),
+        Variant::sockets(
+            "telemetry: Phoenix, default sampling",
+            Some(REPLY_16),
+            16,
+            speech,
+        )
+        .at(Program::Traced),
+    ]
 }

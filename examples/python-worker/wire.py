@@ -115,14 +115,14 @@ class CallHeaders:
             device=text.get("Sluice-Device"),
             roles=tuple(plain("Sluice-Roles", role) for role in roles.split(",") if role),
             request=text["Sluice-Request-Id"],
-            attempt=_number(headers, "Sluice-Attempt"),
+            attempt=_number(headers, "Sluice-Attempt", "1"),
             traceparent=text.get("traceparent"),
             credit=None if credit is None else _credit(credit),
         )
 
 
-def _number(headers: Mapping[str, str], name: str) -> int:
-    value = headers.get(name, "")
+def _number(headers: Mapping[str, str], name: str, default: str = "") -> int:
+    value = headers.get(name, default)
     if not _NUMBER.fullmatch(value):
         raise invalid(f"the header {name} is missing or no number")
     return int(value)

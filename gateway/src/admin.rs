@@ -10,6 +10,7 @@ mod instances;
 mod limits;
 pub mod listing;
 mod live;
+mod log;
 mod openapi;
 mod page;
 mod pins;
@@ -47,6 +48,7 @@ use crate::overrides::Steering;
 use crate::registry::Registry;
 use crate::sticky::StickyStore;
 use crate::telemetry::Telemetry;
+use crate::telemetry::levels::Levels;
 use crate::usage::Usage;
 
 /// What the routes look at and change.
@@ -64,6 +66,8 @@ pub struct Parts {
     pub identifier: Arc<Identifier>,
     /// What there is to count.
     pub telemetry: Arc<Telemetry>,
+    /// Those of the log, where it is this gateway's own.
+    pub levels: Option<Arc<Levels>>,
     /// Circuit breakers.
     pub breakers: Breakers,
     /// Calls in flight and waiting, by function.

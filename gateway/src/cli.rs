@@ -9,23 +9,37 @@ mod broker;
 mod call;
 mod check;
 mod client;
+mod cluster;
+mod completion;
 mod connections;
 mod dev;
 mod disable;
 pub mod docs;
+mod everybody;
+mod explain;
+mod export;
+mod flow;
 mod graph;
 mod health;
 mod instances;
 mod json;
+mod limits;
+mod log;
 mod logging;
+mod new;
 mod operator;
 mod revoke;
 mod serve;
 mod services;
+mod stats;
 mod steer;
 mod terminal;
 #[cfg(test)]
 mod testing;
+mod top;
+mod trace;
+mod traffic;
+mod verify;
 mod versions;
 mod versions_diff;
 
@@ -88,7 +102,31 @@ pub enum Command {
     Revoke(revoke::Args),
     /// Print the graph that resources decide by.
     Graph(graph::Args),
-    /// Ask a gateway whether it is ready. For health checks of containers.
+    /// Show or change the levels of a gateway's log, while it runs.
+    Log(log::Args),
+    /// What would happen to calls of a function, stage by stage, at all gateways.
+    Flow(flow::Args),
+    /// What would happen to this request, without sending it.
+    Explain(explain::Args),
+    /// All gateways and workers, and who sees whom.
+    Cluster(cluster::Args),
+    /// What all gateways have served, and their breakers.
+    Stats(stats::Args),
+    /// Rates, errors, latencies, instances and breakers, live.
+    Top(top::Args),
+    /// Follow live calls of a user, a function or a request id, at all gateways.
+    Trace(trace::Args),
+    /// Whether all gateways and workers have a version of a service.
+    Verify(verify::Args),
+    /// Rate limits: list, look, count one call by hand, reset.
+    Limits(limits::Args),
+    /// Write functions as example requests, or as a configuration file.
+    Export(export::Args),
+    /// Make a project to start from.
+    New(new::Args),
+    /// Print what a shell needs to complete command lines.
+    Completion(completion::Args),
+    /// Ask a gateway whether it is ready, or how each part of all gateways is.
     Health(health::Args),
     /// Print generated documentation.
     #[command(hide = true)]
@@ -102,6 +140,8 @@ pub enum Exit {
     Ok,
     /// The answer is no: a call that failed, a gateway that is not ready.
     Failed,
+    /// Neither: a gateway that is degraded, a version that nobody knows.
+    Between,
     /// A configuration with mistakes, already reported.
     Usage,
 }
@@ -128,6 +168,7 @@ mod code {
     pub(super) const OK: u8 = 0;
     pub(super) const FAILED: u8 = 1;
     pub(super) const UNREACHABLE: u8 = 2;
+    pub(super) const BETWEEN: u8 = 3;
     /// `EX_USAGE` of sysexits.h.
     pub(super) const USAGE: u8 = 64;
 }
@@ -153,6 +194,7 @@ pub fn run(
     match ended {
         Ok(Exit::Ok) => code::OK,
         Ok(Exit::Failed) => code::FAILED,
+        Ok(Exit::Between) => code::BETWEEN,
         Ok(Exit::Usage) => code::USAGE,
         // `sluice … | head` has read enough: that is no failure.
         Err(Failure::Output(e)) if e.kind() == std::io::ErrorKind::BrokenPipe => code::OK,
@@ -198,6 +240,18 @@ fn execute(
             terminal,
         )),
         Command::Revoke(args) => wait_for(revoke::run(&args, terminal)),
+        Command::Log(args) => wait_for(log::run(&args, terminal)),
+        Command::Flow(args) => wait_for(flow::run(&args, terminal)),
+        Command::Explain(args) => wait_for(explain::run(&args, terminal)),
+        Command::Cluster(args) => wait_for(cluster::run(&args, terminal)),
+        Command::Stats(args) => wait_for(stats::run(&args, terminal)),
+        Command::Top(args) => wait_for(top::run(&args, terminal)),
+        Command::Trace(args) => wait_for(trace::run(&args, terminal)),
+        Command::Verify(args) => wait_for(verify::run(&args, terminal)),
+        Command::Limits(args) => wait_for(limits::run(&args, terminal)),
+        Command::Export(args) => wait_for(export::run(&args, terminal)),
+        Command::New(args) => new::run(&args, terminal),
+        Command::Completion(args) => completion::run(&args, terminal),
         Command::Health(args) => wait_for(health::run(&args, terminal)),
         Command::Docs(args) => docs::run(&args, terminal),
     }

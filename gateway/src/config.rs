@@ -52,6 +52,7 @@ pub use self::identity::IdentityOptions;
 pub use self::jwt::JwtOptions;
 pub use self::limits::{KeyLayout, LimitOptions, OnFailure};
 pub use self::log::Log;
+pub(crate) use self::log::check_filter;
 pub use self::mistake::{Invalid, Mistake, Origin};
 pub use self::nats::{Nats, without_password};
 pub use self::phoenix::PhoenixOptions;

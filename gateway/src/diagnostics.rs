@@ -16,6 +16,7 @@ pub mod peers;
 pub mod question;
 mod request;
 pub mod trace;
+pub mod traffic;
 pub mod verify;
 
 use std::net::SocketAddr;
@@ -35,6 +36,7 @@ use crate::hooks::Callbacks;
 use crate::limiter::Limiter;
 use crate::pipeline::explain::Explainer;
 use crate::registry::Registry;
+use crate::telemetry::Telemetry;
 
 /// What diagnostics look at.
 #[derive(Debug, Clone)]
@@ -55,6 +57,8 @@ pub struct Parts {
     pub http: SocketAddr,
     /// Where operators connect.
     pub admin: SocketAddr,
+    /// What is counted.
+    pub telemetry: Arc<Telemetry>,
     /// The calls that somebody watches.
     pub tracer: Arc<Tracer>,
 }
@@ -108,6 +112,7 @@ impl Diagnostics {
         match question {
             Question::Health => self.health().await.and_then(value),
             Question::Cluster => self.report().await.and_then(value),
+            Question::Traffic => value(self.traffic()),
             Question::Verify { service, version } => {
                 self.verify(service, version).await.and_then(value)
             }
@@ -119,8 +124,13 @@ impl Diagnostics {
                 let call = request::any(service, function, version.as_deref())?;
                 value(self.explainer.flow(call).await)
             }
-            Question::Explain { request, address } => {
-                let call = request::concrete(request, *address)?;
+            Question::Explain {
+                request,
+                address,
+                api_key,
+            } => {
+                let keys = &self.parts.config.api_keys;
+                let call = request::concrete(request, *address, api_key.as_deref(), keys)?;
                 value(self.explainer.explain(call).await)
             }
             Question::TraceOn { id, filter, for_ms } => {

@@ -263,7 +263,7 @@ fn judge(demands: &[Demand], verdict: &Verdict) -> Result<Option<Quota>, Refusal
         if !outcome.fits {
             let rule = &demand.rule;
             rule.counts.shadow.fetch_add(1, Ordering::Relaxed);
-            tracing::info!(limit = %rule.limit.name, "a call is over a limit in shadow and is admitted");
+            tracing::debug!(limit = %rule.limit.name, "a call is over a limit in shadow and is admitted");
         }
     }
     let left = |(demand, outcome): (&Demand, &store::Outcome)| Quota {

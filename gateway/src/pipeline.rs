@@ -335,6 +335,7 @@ impl Pipeline {
         record.passed("hooked");
         // After the hook, which knows the client's version, and before all that knows only today's.
         let call = told(&to, "translate", translate::up(call))?;
+        record.passed("translated");
         // On the args that are sent, not on those that came.
         let call = told(
             &to,

@@ -11,11 +11,13 @@ mod details;
 pub mod docs;
 pub mod function_stats;
 pub mod histogram;
+pub mod levels;
 pub mod meters;
 pub mod names;
 mod prometheus;
 mod recorder;
 mod sampling;
+pub mod spans;
 pub mod stats;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! Declarative operations: what each does, what undoes it, and what none of them does.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use sluice_protocol::change::{Chain, TranslateError, Versions};

@@ -2,7 +2,7 @@
 
 use opentelemetry::trace::{
     Span as _, SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceContextExt as _,
-    TraceFlags, TraceId, TraceState, Tracer as _,
+    TraceFlags, TraceId, Tracer as _,
 };
 use opentelemetry::{Context, KeyValue};
 use sluice_protocol::trace::{TraceContext, TraceParent};
@@ -57,7 +57,7 @@ fn remote(parent: &TraceContext) -> SpanContext {
         SpanId::from(parent.parent.span_id),
         TraceFlags::SAMPLED,
         true,
-        state.unwrap_or_else(TraceState::default),
+        state.unwrap_or_default(),
     )
 }
 

@@ -140,7 +140,7 @@ async def hostile_calls_get_an_error(gateway, _):
         is_error(await gateway.ask("echo", body, Content_Type="application/msgpack"), "invalid_request", "no")
     for name, values in {
         "Sluice-Deadline": ["soon", "-1", "", "1e3", "٣", "9" * 40, None],
-        "Sluice-Attempt": ["first", None],
+        "Sluice-Attempt": ["first", "-1", ""],
         "Sluice-Credit": ["many", "1", "1,2,3", "1,-2"],
         "Sluice-Protocol": ["2", "one", None],
         "Sluice-User": ["%zz", "%ff"],

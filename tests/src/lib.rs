@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`cluster`] | a broker, gateways, workers and Redis of the test's own, in one line |
 //! | [`gateway`], [`worker`], [`nats`], [`redis`] | each of them alone, with `restart`, `kill9`, `freeze` |
+//! | [`collector`] | a stand-in for what takes OTLP spans |
 //! | [`certificates`] | an authority of the test's own, and what it issues |
 //! | [`container`] | broker and Redis in containers, where a Docker engine answers |
 //! | [`http`] | calls and streams through a gateway's public edge |
@@ -35,6 +36,7 @@
 pub mod binaries;
 pub mod certificates;
 pub mod cluster;
+pub mod collector;
 pub mod container;
 mod error;
 pub mod eventually;

@@ -123,7 +123,7 @@ mod tests {
             };
             let fault = options.servers().unwrap_err();
             assert!(
-                fault.contains("\"a\"") && fault.contains("user_password"),
+                fault.contains("\"a") && fault.contains("user_password"),
                 "{fault}"
             );
             assert!(!fault.contains("hunter2"), "{fault}");

@@ -39,7 +39,7 @@ async fn it_joins_only_once_a_gateway_has_accepted() {
     assert_eq!(instance.config_hash, config_hash(&config.text));
     assert_eq!(config.config_version.as_deref(), Some("b17"));
     assert_eq!(instance.capacity, sluice_worker::DEFAULT_CONCURRENCY);
-    assert_eq!(instance.features, ["beat", "credit", "cancel"]);
+    assert_eq!(instance.features, ["beat", "credit", "cancel", "pending"]);
     assert_eq!(instance.encodings, ["json", "msgpack"]);
     let mut refused = gateway.call("echo", json!({})).await;
     let status = refused.message().await.status;

@@ -10,6 +10,7 @@
 //! | `count` `{to, delay_ms}` | items `{n}` | a stream |
 //! | `log` `{message}` | nothing | a call without result |
 //! | `fail` `{code, message, can_retry}` | that error | errors |
+//! | `flaky` `{failures}` | `{attempt}`, after so many attempts that failed | retries |
 //! | `whoami` | the caller's identity | identity |
 //! | `big` `{bytes}` | a long string | large results |
 
@@ -81,6 +82,11 @@ pub fn worker_as(service: &str, version: &str) -> WorkerBuilder {
         .function_with(Function::stream("count", count).description("counts from 1"))
         .function_with(Function::none("log", log).description("writes to the worker's log"))
         .function_with(Function::sync("fail", fail).description("fails as it is told"))
+        .function_with(
+            Function::sync("flaky", flaky)
+                .description("fails at its first attempts, as many as it is told")
+                .retry(3),
+        )
         .function_with(
             Function::sync("whoami", whoami)
                 .description("answers with the caller's identity")
@@ -200,6 +206,21 @@ async fn fail(args: Fail) -> Result<(), Error> {
     Err(Error::new(args.code, args.message).can_retry(args.can_retry))
 }
 
+#[derive(Debug, Deserialize, JsonSchema)]
+struct Flaky {
+    failures: u32,
+}
+
+/// The gateway tries again, as the function's `retry` says; attempts count from 1.
+async fn flaky(ctx: Context, args: Flaky) -> Result<Value, Error> {
+    let attempt = ctx.attempt();
+    if attempt <= args.failures {
+        let text = format!("attempt {attempt} failed as it was told");
+        return Err(Error::new("demo_flaky", text).can_retry(true));
+    }
+    Ok(json!({ "attempt": attempt }))
+}
+
 async fn whoami(ctx: Context) -> Identity {
     ctx.identity().clone()
 }
@@ -238,6 +259,7 @@ mod tests {
             ("sleep", json!({"ms": 10}), json!({"slept": 10})),
             ("report", json!({"ms": 10}), json!({"done": true})),
             ("log", json!({"message": "hi"}), json!(null)),
+            ("flaky", json!({"failures": 0}), json!({"attempt": 1})),
             ("whoami", json!({}), json!({})),
             ("big", json!({"bytes": 3}), json!("xxx")),
         ] {

@@ -27,6 +27,11 @@ pub(super) async fn cluster(State(desk): State<Desk>) -> Response {
     all(&desk, &Question::Cluster).await
 }
 
+/// `GET /v1/cluster/stats`
+pub(super) async fn traffic(State(desk): State<Desk>) -> Response {
+    all(&desk, &Question::Traffic).await
+}
+
 /// `GET /v1/verify/{service}/{version}`
 pub(super) async fn verify(
     State(desk): State<Desk>,
@@ -55,13 +60,15 @@ pub(super) async fn flow(
     all(&desk, &question).await
 }
 
-/// The client's address, for limits that count by it.
+/// What a request does not say of its client.
 #[derive(Debug, Deserialize)]
 pub(super) struct From {
     address: Option<IpAddr>,
+    /// The id of the client's API key.
+    api_key: Option<String>,
 }
 
-/// `POST /v1/explain?address=`, the body a whole request as clients send it. Nothing is sent, nothing
+/// `POST /v1/explain?address=&api_key=`, the body a whole request as clients send it. Nothing is sent, nothing
 /// is counted.
 pub(super) async fn explain(
     State(desk): State<Desk>,
@@ -70,8 +77,12 @@ pub(super) async fn explain(
 ) -> Response {
     match serde_json::from_slice::<Value>(&body) {
         Ok(request) => {
-            let address = from.address;
-            all(&desk, &Question::Explain { request, address }).await
+            let question = Question::Explain {
+                request,
+                address: from.address,
+                api_key: from.api_key,
+            };
+            all(&desk, &question).await
         }
         Err(error) => invalid(&format!("the body: {error}")),
     }

@@ -7,7 +7,7 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 use super::action::{Action, Area};
 use super::openapi::{self, Field};
 use super::{
-    Desk, diagnostics, guards, instances, limits, live, pins, revocations, services, sticky,
+    Desk, diagnostics, guards, instances, limits, live, log, pins, revocations, services, sticky,
     telemetry, versions,
 };
 
@@ -386,11 +386,18 @@ fn of_diagnostics() -> Vec<Route> {
             "All gateways and workers, and who sees whom.",
         ),
         reads(
+            "/v1/cluster/stats",
+            Area::Metrics,
+            get(diagnostics::traffic),
+            "What every gateway has counted, and its breakers.",
+        ),
+        reads(
             "/v1/trace",
             area,
             get(diagnostics::trace),
             "Live calls as they happen at any gateway, for a bounded time.",
-        ),
+        )
+        .query(&["user", "service", "function", "request_id", "seconds"]),
         reads(
             "/v1/verify/{service}/{version}",
             Area::Services,
@@ -411,20 +418,30 @@ fn of_diagnostics() -> Vec<Route> {
             Action::read(Area::Services),
             post(diagnostics::explain),
             "What would happen to this request, without sending it.",
-        ),
+        )
+        .query(&["address", "api_key"]),
         reads(
             "/v1/export",
             Area::Services,
             get(diagnostics::export),
             "Functions as JSON or as a configuration file.",
-        ),
+        )
+        .query(&[
+            "service",
+            "form",
+            "user_id",
+            "device_id",
+            "request_id",
+            "event",
+        ]),
         writes(
             Method::POST,
             "/v1/limits/{name}/check",
             Area::Limits,
             post(limits::check),
-            "Asks a limit for a key by hand, and uses it up if wanted.",
-        ),
+            "Counts one call of a key by hand, as a call would, and says whether it is admitted.",
+        )
+        .query(&["value"]),
     ]
 }
 
@@ -498,6 +515,34 @@ fn of_the_rest() -> Vec<Route> {
             Area::Metrics,
             get(telemetry::stats),
             "What this gateway has counted, by function and instance.",
+        ),
+        reads(
+            "/v1/log",
+            Area::Log,
+            get(log::show),
+            "The levels of this gateway's log.",
+        ),
+        writes(
+            Method::PUT,
+            "/v1/log",
+            Area::Log,
+            put(log::set),
+            "Changes the levels of this gateway's log, for a time if wanted.",
+        )
+        .body(
+            const {
+                &[
+                    Field::required("filter", openapi::TEXT),
+                    Field::optional("for_ms", openapi::NUMBER),
+                ]
+            },
+        ),
+        writes(
+            Method::DELETE,
+            "/v1/log",
+            Area::Log,
+            delete(log::reset),
+            "Sets the levels of the log back to what the configuration says.",
         ),
     ]
 }

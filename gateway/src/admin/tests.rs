@@ -64,6 +64,7 @@ fn parts(anonymous_read: bool) -> Parts {
     let peers = crate::diagnostics::peers::Peers::none("g");
     Parts {
         telemetry,
+        levels: Some(Levels::new("info", |_| Ok(()))),
         breakers,
         bulkheads: Bulkheads::new(registry.clone()),
         sticky: Arc::new(MemorySticky::new(config.dispatch.sticky_ttl, 100)),

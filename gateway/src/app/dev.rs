@@ -1,12 +1,14 @@
 //! `sluice dev`: broker, gateway and demo worker in one process, nothing else needed.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use sluice_broker::{Broker, BrokerOptions, RunningBroker};
 
 use super::AppError;
 use super::serve::{Running, or_second_signal, stop_signal};
 use crate::config::Config;
+use crate::telemetry::levels::Levels;
 
 /// What `sluice dev` may be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,10 +66,14 @@ fn dev_config(options: &DevOptions, broker: SocketAddr) -> Config {
     config
 }
 
-pub(super) async fn run(options: DevOptions, announce: impl Fn(&str)) -> Result<(), AppError> {
+pub(super) async fn run(
+    options: DevOptions,
+    levels: Option<Arc<Levels>>,
+    announce: impl Fn(&str),
+) -> Result<(), AppError> {
     let stop = stop_signal()?;
     let broker = start_broker(options.nats).await?;
-    let gateway = Running::start_dev(dev_config(&options, broker.addr())).await?;
+    let gateway = Running::start_dev(dev_config(&options, broker.addr()), levels).await?;
     announce(&format!("http listening on http://{}", gateway.http));
     announce(&format!("admin listening on http://{}", gateway.admin));
     announce(&format!("nats listening on nats://{}", broker.addr()));

@@ -14,6 +14,7 @@ use crate::hooks::{Callback, Callbacks};
 use crate::middleware::{Chain, Middleware};
 use crate::overrides::Steering;
 use crate::registry::Registry;
+use crate::telemetry::levels::Levels;
 
 /// What an embedding program brings along.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +22,17 @@ pub(super) struct Extras {
     pub(super) callbacks: Callbacks,
     pub(super) middleware: Chain,
     pub(super) selectors: Selectors,
+    pub(super) levels: Option<Arc<Levels>>,
+}
+
+impl Extras {
+    /// Nothing but the levels of the log.
+    pub(super) fn with(levels: Option<Arc<Levels>>) -> Self {
+        Self {
+            levels,
+            ..Self::default()
+        }
+    }
 }
 
 /// A gateway that is being put together.

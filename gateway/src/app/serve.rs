@@ -32,6 +32,7 @@ use crate::registry::fixed::InvalidFixed;
 use crate::registry::{Registry, Settings};
 use crate::stores::StoreMaker;
 use crate::supervise::supervise;
+use crate::telemetry::levels::Levels;
 use crate::telemetry::{Sources, Telemetry, Tracing};
 
 /// The gateway cannot start, or ended badly.
@@ -79,7 +80,11 @@ pub enum AppError {
 /// For the last spans, after the drain.
 const LAST_EXPORT: std::time::Duration = std::time::Duration::from_secs(2);
 
-pub(super) async fn run(config: Config, announce: impl Fn(&str)) -> Result<(), AppError> {
+pub(super) async fn run(
+    config: Config,
+    levels: Option<Arc<Levels>>,
+    announce: impl Fn(&str),
+) -> Result<(), AppError> {
     // Before anything is announced: whoever reads the lines may send the signal at once.
     let stop = stop_signal()?;
     let scheme = if config.http.tls_cert_file.is_some() {
@@ -88,7 +93,7 @@ pub(super) async fn run(config: Config, announce: impl Fn(&str)) -> Result<(), A
         "http"
     };
     descriptors::raise(config.http.max_connections);
-    let gateway = Running::start(config).await?;
+    let gateway = Running::start(config, levels).await?;
     announce(&format!("http listening on {scheme}://{}", gateway.http));
     announce(&format!("admin listening on http://{}", gateway.admin));
     stop.await;
@@ -133,13 +138,19 @@ pub(super) struct Running {
 }
 
 impl Running {
-    pub(super) async fn start(config: Config) -> Result<Self, AppError> {
-        Self::start_with(config, false, Extras::default()).await
+    pub(super) async fn start(
+        config: Config,
+        levels: Option<Arc<Levels>>,
+    ) -> Result<Self, AppError> {
+        Self::start_with(config, false, Extras::with(levels)).await
     }
 
     /// With the page of `sluice dev`.
-    pub(super) async fn start_dev(config: Config) -> Result<Self, AppError> {
-        Self::start_with(config, true, Extras::default()).await
+    pub(super) async fn start_dev(
+        config: Config,
+        levels: Option<Arc<Levels>>,
+    ) -> Result<Self, AppError> {
+        Self::start_with(config, true, Extras::with(levels)).await
     }
 
     /// With what a program that embeds the gateway brings along.
@@ -212,6 +223,7 @@ impl Running {
             clock,
             http,
             admin,
+            telemetry: telemetry.clone(),
             tracer: tracer.clone(),
         };
         let diagnostics = Arc::new(Diagnostics::new(parts, peers));
@@ -229,6 +241,7 @@ impl Running {
             limiter: limits.limiter.clone(),
             identifier: identifier.clone(),
             telemetry: telemetry.clone(),
+            levels: extras.levels,
             steering: steering.clone(),
             diagnostics,
         });

@@ -1,6 +1,6 @@
 //! `sluice call`: calls a function through the public edge, as any client would.
 
-mod arguments;
+pub(super) mod arguments;
 mod envelope;
 mod events;
 #[cfg(test)]

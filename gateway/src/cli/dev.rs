@@ -46,10 +46,10 @@ impl Args {
 /// Runs until it is told to stop.
 pub(super) fn run(args: Args) -> Result<Exit, Failure> {
     let options = args.options();
-    logging::start(&Log {
+    let levels = logging::start(&Log {
         filter: args.log,
         json: false,
     })?;
-    app::run_dev(options, announce).map_err(|e| Failure::Failed(e.to_string()))?;
+    app::run_dev(options, levels, announce).map_err(|e| Failure::Failed(e.to_string()))?;
     Ok(Exit::Ok)
 }

@@ -36,6 +36,27 @@ impl Admin {
         Gateway::at("--admin", &self.admin)
     }
 
+    /// Sends a request and reads the head of an answer that goes on; one that is no success is a
+    /// failure that says why.
+    pub(super) async fn open(
+        &self,
+        gateway: &Gateway,
+        request: RequestBuilder,
+    ) -> Result<reqwest::Response, Failure> {
+        let response = gateway.open(self.allowed(request)).await?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(refused(&gateway.read(response).await?))
+    }
+
+    fn allowed(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
     /// Sends a request; an answer that is no success is a failure that says why.
     pub(super) async fn send(
         &self,
@@ -43,11 +64,7 @@ impl Admin {
         request: RequestBuilder,
     ) -> Result<Answer, Failure> {
         let request = request.timeout(Duration::from_secs(10));
-        let request = match &self.token {
-            Some(token) => request.bearer_auth(token),
-            None => request,
-        };
-        let answer = gateway.send(request).await?;
+        let answer = gateway.send(self.allowed(request)).await?;
         if answer.status.is_success() {
             Ok(answer)
         } else {

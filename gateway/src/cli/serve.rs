@@ -32,11 +32,16 @@ pub(super) fn run(
             return Ok(Exit::Usage);
         }
     };
-    logging::start(&config.log)?;
+    let levels = logging::start(&config.log)?;
     for warning in warnings {
         let option = Some(&*warning.option).filter(|option| !option.is_empty());
-        tracing::warn!(origin = %warning.origin, option, "{}", warning.message);
+        tracing::warn!(
+            origin = %warning.origin,
+            option,
+            reason = %warning.message,
+            "the configuration may not mean what it says"
+        );
     }
-    app::run_serve(config, announce).map_err(|e| Failure::Failed(e.to_string()))?;
+    app::run_serve(config, levels, announce).map_err(|e| Failure::Failed(e.to_string()))?;
     Ok(Exit::Ok)
 }

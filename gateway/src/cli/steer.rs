@@ -120,7 +120,12 @@ impl Common {
         Ok(Exit::Ok)
     }
 
-    fn print(&self, answer: &Answer, terminal: &mut Terminal<'_>) -> Result<Exit, Failure> {
+    /// Prints an answer as it came, laid out.
+    pub(super) fn print(
+        &self,
+        answer: &Answer,
+        terminal: &mut Terminal<'_>,
+    ) -> Result<Exit, Failure> {
         let text = String::from_utf8_lossy(&answer.body);
         writeln!(terminal.out, "{}", lay_out(&text, Layout::Indented))?;
         Ok(Exit::Ok)

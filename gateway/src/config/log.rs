@@ -22,7 +22,7 @@ section! {
 
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
-fn check_filter(text: &str) -> Result<(), String> {
+pub(crate) fn check_filter(text: &str) -> Result<(), String> {
     if text.trim().is_empty() {
         return Err("an empty filter would log errors alone; write \"error\" for that".to_owned());
     }

@@ -98,7 +98,7 @@ impl Diagnostics {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             http: self.parts.http.to_string(),
             admin: self.parts.admin.to_string(),
-            uptime_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            uptime_ms: self.uptime_ms(),
             shards,
             status: self.health().await.map_or(Level::Error, |h| h.status),
             draining: self.parts.health.is_draining(),
@@ -113,7 +113,7 @@ fn service(status: crate::registry::status::ServiceStatus) -> ServiceView {
     let live = status.configs.iter().filter(|c| c.live_instances > 0);
     let config_versions = live.filter_map(|c| c.config_version.clone()).collect();
     let instance = |i: crate::registry::status::InstanceStatus| InstanceView {
-        state: serde_json::to_value(&i.state)
+        state: serde_json::to_value(i.state)
             .ok()
             .and_then(|s| s.as_str().map(str::to_owned))
             .unwrap_or_default(),

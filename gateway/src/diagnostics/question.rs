@@ -16,6 +16,8 @@ pub enum Question {
     Health,
     /// Who are you, and whom do you see?
     Cluster,
+    /// What have you served, and whom do you spare?
+    Traffic,
     /// Which version of a service's config is in force?
     Verify {
         /// Of which service.
@@ -38,6 +40,9 @@ pub enum Question {
         request: Value,
         /// The client's address, for limits that count by it.
         address: Option<IpAddr>,
+        /// The id of the client's API key, whose limits and pins count.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        api_key: Option<String>,
     },
     /// Tell of the calls that the filter is about.
     TraceOn {

@@ -9,6 +9,7 @@ use sluice_protocol::{FunctionName, Identity, RequestId, ServiceName};
 
 use sluice_protocol::trace::TraceContext;
 
+use crate::config::ApiKey;
 use crate::pipeline::{Call, Caller};
 
 /// What stands for the id of a request that has none.
@@ -32,8 +33,19 @@ pub(super) fn any(service: &str, function: &str, version: Option<&str>) -> Resul
     })
 }
 
-/// The call of a request. Its claims count: whoever explains may say who the caller is.
-pub(super) fn concrete(request: &Value, address: Option<IpAddr>) -> Result<Call, String> {
+/// The call of a request. Its claims count: whoever explains may say who the caller is. An API key
+/// speaks for its own user, as it does in a real call.
+pub(super) fn concrete(
+    request: &Value,
+    address: Option<IpAddr>,
+    api_key: Option<&str>,
+    keys: &[ApiKey],
+) -> Result<Call, String> {
+    let key = api_key.map(|id| {
+        let found = keys.iter().find(|key| key.id == id);
+        found.ok_or_else(|| format!("there is no API key {id:?}"))
+    });
+    let key = key.transpose()?;
     let body = Bytes::from(request.to_string());
     let request = Request::from_json(&body).map_err(|e| e.message.to_string())?;
     Ok(Call {
@@ -42,7 +54,14 @@ pub(super) fn concrete(request: &Value, address: Option<IpAddr>) -> Result<Call,
         request_type: request.request_type,
         version: request.version,
         args: request.args,
-        identity: request.claim,
+        identity: match key {
+            Some(key) => Identity {
+                user_id: Some(key.user_id.clone()),
+                roles: key.roles.clone(),
+                ..request.claim
+            },
+            None => request.claim,
+        },
         trace: request.trace.and_then(|t| TraceContext::parse(&t, None)),
         timeout_ms: request.timeout_ms,
         idempotent_only: false,
@@ -50,6 +69,8 @@ pub(super) fn concrete(request: &Value, address: Option<IpAddr>) -> Result<Call,
         http: None,
         caller: Caller {
             address,
+            api_key: key.map(|key| key.id.as_str().into()),
+            limits: key.map(|key| key.limits.clone().into()),
             ..Caller::default()
         },
     })

@@ -25,6 +25,9 @@ pub struct LimitLook {
     pub cost: u32,
     /// It only reports.
     pub shadow: bool,
+    /// Only calls with an API key that names it count: a plan.
+    #[serde(default)]
+    pub plan: bool,
     /// What the caller has used within the last window; none where no caller was named, or the
     /// store is away.
     pub used: Option<u64>,
@@ -43,6 +46,7 @@ impl LimitLook {
             window_ms: limit.window_ms,
             cost: limit.cost,
             shadow: limit.shadow,
+            plan: limit.named_only,
             used: None,
             admits: None,
         }

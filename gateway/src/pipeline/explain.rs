@@ -5,6 +5,7 @@
 //! [`Ready`](super::Ready), so nothing of it can reach dispatch.
 
 mod look;
+mod steered;
 
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ pub struct Explainer {
     limits: Limits,
     breaker: BreakerOptions,
     clock: Clock,
+    default_version: Option<String>,
 }
 
 /// What is known of the call that is explained.
@@ -60,6 +62,7 @@ impl Explainer {
             limits: Limits::of(config),
             breaker: config.breaker.clone(),
             clock,
+            default_version: Some(config.versions.default.clone()).filter(|v| !v.is_empty()),
         }
     }
 
@@ -73,10 +76,11 @@ impl Explainer {
         self.walk(call, Depth::Call).await
     }
 
-    async fn walk(&self, call: Call, depth: Depth) -> Explanation {
-        let snapshot = Arc::clone(&self.registry.snapshot());
+    async fn walk(&self, mut call: Call, depth: Depth) -> Explanation {
+        let snapshot = self.snapshot();
         let mut told = Explanation::of(&call, &snapshot);
-        let resolved = match resolve::find(&snapshot, call, self.limits) {
+        let why = steered::version(&snapshot, &mut call, self.default_version.as_deref());
+        let mut resolved = match resolve::find(&snapshot, call, self.limits) {
             Ok(resolved) => resolved,
             Err(error) => {
                 told.refuse("resolve", error);
@@ -84,11 +88,16 @@ impl Explainer {
             }
         };
         told.resolved(&resolved, self.clock.now_ms(), &self.breaker);
+        told.drained = self.drained(&resolved).await;
         match resolve::open(&snapshot, &resolved) {
-            Ok(()) => told.pass("resolve", look::resolved(&resolved)),
+            Ok(()) => {
+                let why = why.map_or_else(String::new, |why| format!("; {why}"));
+                told.pass("resolve", format!("{}{why}", look::resolved(&resolved)));
+            }
             Err(error) => told.refuse("resolve", error),
         }
-        self.callers(&mut told, &resolved, &snapshot, depth);
+        Self::deprecated(&mut told, &resolved);
+        self.callers(&mut told, &mut resolved, &snapshot, depth);
         self.limit(&mut told, &resolved, depth).await;
         match depth {
             Depth::Function => told.checks("validate", look::args(&resolved)),
@@ -104,6 +113,10 @@ impl Explainer {
             }
         }
         self.dispatch(&mut told, &resolved, depth).await;
+        if steered::translation(&resolved).is_some() && resolved.translated_by_worker().is_none() {
+            let text = "answers go back through the same changes".to_owned();
+            told.step("translate back", Outcome::Passes, text);
+        }
         if let Some(callback) = &resolved.spec().after_execute {
             let text = self.asked(callback, &snapshot);
             told.step("after hook", Outcome::Asks, text);
@@ -112,19 +125,27 @@ impl Explainer {
         told
     }
 
-    /// The stages that decide by who calls: rules, hook, callback.
-    fn callers(&self, told: &mut Explanation, call: &Resolved, snapshot: &Snapshot, depth: Depth) {
-        let spec = call.spec();
-        let rule = look::permission(spec);
+    /// The stages that decide by who calls, rules, hook, callback, and the version's own in between.
+    fn callers(
+        &self,
+        told: &mut Explanation,
+        call: &mut Resolved,
+        snapshot: &Snapshot,
+        depth: Depth,
+    ) {
+        let spec = Arc::clone(&call.variant().spec);
+        let rule = look::permission(&spec);
         let callback = spec.permission_callback.as_ref();
         let reads_args = spec.check_permission.reads_args();
         if callback.is_none() && !reads_args {
             told.judge("admit", depth, rule.clone(), || authorize::admits(call));
         }
+        Self::in_its_version(told, call, depth);
         if let Some(hook) = &spec.before_execute {
             let text = self.asked(hook, snapshot);
             told.step("before hook", Outcome::Asks, text);
         }
+        Self::climb(told, call, depth);
         if let Some(callback) = callback {
             let text = self.asked(callback, snapshot);
             told.step("authorize", Outcome::Asks, text);

@@ -30,9 +30,14 @@ impl Translated {
 
 /// Checks args as the client's version declares them, where it does.
 pub(super) fn check(mut call: Admitted) -> Result<Admitted, CallError> {
-    let resolved = call.resolved();
+    declared(call.resolved())?;
+    Ok(call)
+}
+
+/// Checks and completes args as the client's version declares them, where it does.
+pub(super) fn declared(resolved: &mut Resolved) -> Result<(), CallError> {
     let Some(translation) = resolved.variant().translation.clone() else {
-        return Ok(call);
+        return Ok(());
     };
     if let Some(types) = translation.chain.arg_types() {
         let args = std::mem::replace(&mut resolved.call.args, sluice_protocol::request::no_args());
@@ -42,14 +47,20 @@ pub(super) fn check(mut call: Admitted) -> Result<Admitted, CallError> {
         })?;
         resolved.call.args = checked.into_payload();
     }
-    Ok(call)
+    Ok(())
 }
 
 /// Translates args to today's shape. Nothing is done to a call of today's version.
 pub(super) fn up(call: Hooked) -> Result<Translated, CallError> {
     let mut call = call.into_resolved();
+    climb(&mut call)?;
+    Ok(Translated(call))
+}
+
+/// Brings args to today's shape, where the gateway does that.
+pub(super) fn climb(call: &mut Resolved) -> Result<(), CallError> {
     let Some(translation) = call.variant().translation.clone() else {
-        return Ok(Translated(call));
+        return Ok(());
     };
     let chain = &translation.chain;
     if chain.has_code() {
@@ -62,17 +73,18 @@ pub(super) fn up(call: Hooked) -> Result<Translated, CallError> {
             );
             return Err(CallError::new(ErrorCode::NoWorkers, text));
         }
-        return Ok(Translated(call));
+        return Ok(());
     }
     // What is no object has no fields to translate; say what is wrong with it.
-    validate::well_formed(&call)?;
-    if let Err(error) = climb(chain, &mut call) {
-        return Err(untranslatable(&call, &error));
+    validate::well_formed(call)?;
+    if let Err(error) = through(chain, call) {
+        return Err(untranslatable(call, &error));
     }
-    Ok(Translated(call))
+    Ok(())
 }
 
-fn climb(chain: &Chain, call: &mut Resolved) -> Result<(), TranslateError> {
+/// Passes the parts of a call through the changes.
+fn through(chain: &Chain, call: &mut Resolved) -> Result<(), TranslateError> {
     let whole = call.spec().response_type == ResponseType::Sync;
     let call = &mut call.call;
     match &call.http {

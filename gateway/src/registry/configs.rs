@@ -105,16 +105,14 @@ impl Configs {
         }
     }
 
-    /// Puts a config in force, or says everything that is wrong with it. `fixed` tells which
-    /// functions of the service the gateway's own config file defines, `fixed_specs` are all that it
-    /// defines.
+    /// Puts a config in force, or says everything that is wrong with it. `fixed` is all that the
+    /// gateway's own config file defines.
     pub(super) fn take(
         &mut self,
         service: &ServiceName,
         hash: &str,
         config: &ConfigText,
-        fixed: impl Fn(&FunctionId) -> bool,
-        fixed_specs: &[Arc<FunctionSpec>],
+        fixed: &[Arc<FunctionSpec>],
         limits: &Limits,
         now: Instant,
     ) -> Result<(), Vec<Reason>> {
@@ -130,8 +128,12 @@ impl Configs {
             versions,
         } = parsed;
         let size = functions.len() + translated.len();
-        let mut reasons = faults(service, &functions, fixed, limits);
-        reasons.extend(self.taken_routes(service, &functions, fixed_specs));
+        let of_service = |id: &FunctionId| {
+            let own = |s: &Arc<FunctionSpec>| s.service == *service && function_id(s) == *id;
+            fixed.iter().any(own)
+        };
+        let mut reasons = faults(service, &functions, of_service, limits);
+        reasons.extend(self.taken_routes(service, &functions, fixed));
         if config
             .config_version
             .as_ref()

@@ -127,10 +127,13 @@ mod tests {
     #[test]
     fn what_would_silently_not_hold_is_refused() {
         let mut asks_for_more = table("legacy", "a", "x");
-        asks_for_more.spec["routes"] = json!(["POST /x"]);
+        asks_for_more.spec["routes"] = json!(["POST /health/x"]);
         let faults = parse(&[asks_for_more]).unwrap_err().0;
         assert_eq!(faults.len(), 1);
-        assert!(faults[0].starts_with("function[0]: routes: "), "{faults:?}");
+        assert!(
+            faults[0].starts_with("function[0]: routes/0: "),
+            "{faults:?}"
+        );
     }
 
     #[test]

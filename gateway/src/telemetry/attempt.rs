@@ -6,8 +6,8 @@ use sluice_protocol::trace::TraceContext;
 use sluice_telemetry::Span;
 use tokio::time::Instant;
 
-use super::Recorder;
 use super::names::Series;
+use super::{Recorder, spans};
 use crate::dispatch::retry::{Failure, Step};
 use crate::dispatch::select::Target;
 use crate::pipeline::Ready;
@@ -39,11 +39,14 @@ impl AttemptRecord {
             started: Instant::now(),
             ended: false,
             span: recorder
-                .follow("dispatch.nats", call.trace())
+                .follow(spans::DISPATCH_NATS.name, call.trace())
                 .map(|mut span| {
                     span.set("messaging.system", "nats");
                     span.set("service", call.function().service.to_string());
                     span.set("function", call.function().request_type.to_string());
+                    if let Some(version) = &call.function().version {
+                        span.set("version", version.to_string());
+                    }
                     span.set("request_id", call.request_id().to_string());
                     span.set("attempt", i64::from(number));
                     span.set("selection", selection);

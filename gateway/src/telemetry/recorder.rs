@@ -14,12 +14,13 @@ use super::function_stats::{FunctionStats, Outcome};
 use super::meters::Meters;
 use super::names::Series;
 use super::sampling::Tracing;
+use super::spans;
 use crate::pipeline::Call;
 use crate::registry::snapshot::Function;
 use crate::reply::Reply;
 
 /// What a shard, or any other thread, counts with.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Recorder {
     thread: usize,
     /// Its numbers.
@@ -40,18 +41,6 @@ pub struct CallRecord {
     started: Instant,
     is_stream: bool,
     ended: bool,
-}
-
-impl Default for Recorder {
-    fn default() -> Self {
-        Self {
-            thread: 0,
-            meters: Arc::default(),
-            unknown: Arc::default(),
-            tracing: None,
-            access_log: false,
-        }
-    }
 }
 
 impl Recorder {
@@ -88,7 +77,7 @@ impl Recorder {
     /// Begins the record of a call.
     #[must_use]
     pub fn begin(self: &Arc<Self>, call: &mut Call) -> CallRecord {
-        let span = self.span("pipeline.call", &mut call.trace);
+        let span = self.span(spans::PIPELINE_CALL.name, &mut call.trace);
         CallRecord {
             recorder: self.clone(),
             stats: None,

@@ -102,7 +102,6 @@ async fn a_socket_over_wss() {
 
 /// All steps of the check that the other tests run over plain sockets.
 #[tokio::test]
-#[expect(clippy::print_stderr, reason = "a skipped test says so in its output")]
 async fn the_npm_package_phoenix_over_wss() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("node");
     let packages = folder.join("node_modules/phoenix").is_dir();

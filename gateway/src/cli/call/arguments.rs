@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 /// The args of a call as a JSON object: `base`, and what the pairs add. Values that are JSON stay
 /// as they were typed, digit for digit.
-pub(super) fn parse(base: Option<&str>, pairs: &[String]) -> Result<String, String> {
+pub(in crate::cli) fn parse(base: Option<&str>, pairs: &[String]) -> Result<String, String> {
     let mut entries = match base {
         Some(text) => {
             serde_json::from_str::<Entries>(text)

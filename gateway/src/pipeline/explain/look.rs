@@ -40,6 +40,9 @@ pub struct Explanation {
     pub limits: Vec<LimitLook>,
     /// The instances that serve the version.
     pub instances: Vec<InstanceLook>,
+    /// Instances that an operator has drained: they get no calls.
+    #[serde(default)]
+    pub drained: Vec<String>,
     /// The function's own breaker.
     pub breaker: Option<BreakerLook>,
     /// The args as a worker would get them, defaults filled in.
@@ -269,9 +272,14 @@ pub(super) fn limits(limits: &[LimitLook]) -> String {
             .used
             .map_or_else(String::new, |used| format!("{used} of "));
         let shadow = if limit.shadow { ", only reports" } else { "" };
+        let plan = if limit.plan {
+            ", only of API keys that name it"
+        } else {
+            ""
+        };
         let (name, key) = (&limit.name, &limit.key);
         let (max, window) = (limit.max_requests, limit.window_ms);
-        format!("{name}: {used}{max} in {window} ms by {key}{shadow}")
+        format!("{name}: {used}{max} in {window} ms by {key}{plan}{shadow}")
     };
     limits.iter().map(one).collect::<Vec<_>>().join("; ")
 }

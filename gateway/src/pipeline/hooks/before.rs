@@ -51,7 +51,7 @@ async fn ask(hooks: &Hooks, mut call: Resolved) -> Result<Hooked, CallError> {
         Ok(answer) => answer,
         Err(error) => {
             hooks.inc(Series::HookBeforeRefused);
-            tracing::info!(function = spec.label(), hook = %name(callback), %error, "before hook refused or failed");
+            tracing::debug!(function = spec.label(), hook = %name(callback), %error, "before hook refused or failed");
             return Err(refused(spec, error));
         }
     };

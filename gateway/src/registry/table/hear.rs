@@ -9,7 +9,6 @@ use sluice_protocol::{InstanceId, ServiceName};
 use tokio::time::Instant;
 
 use super::{Effects, Table};
-use crate::registry::configs::FunctionId;
 use crate::registry::denied::{DenialKind, Denied};
 use crate::registry::pulls::ConfigKey;
 use crate::registry::refused::{Refused, Source, bounded, reason};
@@ -129,15 +128,13 @@ impl Table {
         config: &ConfigText,
         now: Instant,
     ) -> Result<(), Vec<Reason>> {
-        let of_service = self.fixed.get(service);
-        let fixed = |id: &FunctionId| of_service.is_some_and(|all| all.contains_key(id));
-        let all_fixed = self.fixed.values().flat_map(HashMap::values);
-        let all_fixed: Vec<_> = all_fixed.map(|fixed| fixed.spec.clone()).collect();
+        let fixed = self.fixed.values().flat_map(HashMap::values);
+        let fixed: Vec<_> = fixed.map(|fixed| fixed.spec.clone()).collect();
         let limits = &self.admission.limits;
         // Also a config that is refused by a cap may have made room.
         self.dirty.insert(service.clone());
         self.configs
-            .take(service, hash, config, fixed, &all_fixed, limits, now)?;
+            .take(service, hash, config, &fixed, limits, now)?;
         let (service, hash) = (service.clone(), hash.to_owned());
         self.refused.forget(service.as_str(), &hash);
         self.turned_away.forget(service.as_str(), &hash);

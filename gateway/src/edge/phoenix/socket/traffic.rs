@@ -8,6 +8,7 @@ use sluice_telemetry::Span;
 use crate::telemetry::Recorder;
 use crate::telemetry::meters::EdgeKind;
 use crate::telemetry::names::Series;
+use crate::telemetry::spans;
 
 /// A socket's hand on the counters; it counts as open for as long as this lives.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ impl Traffic {
         }
         let span = recorder
             .as_ref()
-            .and_then(|r| r.span("edge.socket", &mut None));
+            .and_then(|r| r.span(spans::EDGE_SOCKET.name, &mut None));
         Self(recorder, span)
     }
 

@@ -4,14 +4,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../../tests/src/vectors/rest/mod.rs"]
-#[allow(unreachable_pub, reason = "public where the end-to-end tests use it")]
-mod rest;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use sluice_e2e::vectors::rest;
 
 const FILES: [(&str, usize); 8] = [
     ("conditional", 50),
@@ -44,6 +41,8 @@ async fn vectors_pass_or_are_known_deviations() {
                 entry["reason"].as_str().unwrap(),
             )
         })
+        // Those of versions run where all vectors are.
+        .filter(|(id, _)| !id.starts_with("ver-"))
         .collect();
     let mut failed = Vec::new();
     for (file, count) in FILES {
