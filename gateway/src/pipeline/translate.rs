@@ -77,13 +77,14 @@ pub(super) fn climb(call: &mut Resolved) -> Result<(), CallError> {
     }
     // What is no object has no fields to translate; say what is wrong with it.
     validate::well_formed(call)?;
-    if let Err(error) = carry(chain, call) {
+    if let Err(error) = through(chain, call) {
         return Err(untranslatable(call, &error));
     }
     Ok(())
 }
 
-fn carry(chain: &Chain, call: &mut Resolved) -> Result<(), TranslateError> {
+/// Passes the parts of a call through the changes.
+fn through(chain: &Chain, call: &mut Resolved) -> Result<(), TranslateError> {
     let whole = call.spec().response_type == ResponseType::Sync;
     let call = &mut call.call;
     match &call.http {
