@@ -143,6 +143,24 @@ async fn every_route_refuses_without_with_a_wrong_and_with_a_weak_token_and_note
     assert!(!audit.to_string().contains("0123456789abcdef"));
 }
 
+#[tokio::test]
+async fn the_scrape_takes_a_token_where_it_is_not_open() {
+    let mut parts = parts(false);
+    let mut config = (*parts.config).clone();
+    config.admin.metrics_open = false;
+    parts.config = Arc::new(config);
+    let router = super::router(parts);
+    let get = &Method::GET;
+    for (token, status) in [(None, 401), (Some(NONE), 403), (Some(READ), 200)] {
+        assert_eq!(ask(&router, get, "/metrics", token).await.0, status);
+    }
+    let (_, audit) = ask(&router, get, "/v1/audit", Some(READ)).await;
+    let entries = audit["entries"].as_array().unwrap();
+    assert_eq!(entries.len(), 2, "{audit}");
+    assert_eq!(entries[0]["action"], "metrics:read", "{audit}");
+    assert_eq!(ask(&desk(false), get, "/metrics", None).await.0, 200);
+}
+
 /// A path of the table with something in each place.
 fn filled(path: &str) -> String {
     let part = |part: &str| match part {

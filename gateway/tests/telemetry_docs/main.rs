@@ -2,6 +2,8 @@
 //!
 //! `UPDATE_DOCS=1 cargo test -p sluice-gateway --test telemetry_docs` writes the lists anew.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may do what tests may")]
+
 mod events;
 
 use std::fmt::Write as _;
