@@ -35,7 +35,6 @@ struct See {
 }
 
 /// The functions, as instance `instance`.
-#[must_use]
 pub fn functions(instance: &str) -> WorkerBuilder {
     let by = instance.to_owned();
     let place = move |_: Context, args: Place| {
