@@ -1,5 +1,7 @@
 //! Everything that the program brings along does what it says, over HTTP.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
