@@ -61,11 +61,15 @@ async fn the_failing_instance_its_errors_its_breaker_and_its_function_come_first
     assert!(screen.contains("shop.buy") && screen.contains("breakers not closed"));
     let table = ends(cluster.gateway(1), 0, "stats").await;
     assert!(table.contains("shop/good"), "{table}");
-    let stats = json(cluster.gateway(1), 0, "stats --json").await;
-    assert!(
-        stats["gateways"][1]["answer"]["services"]["shop"].is_object(),
-        "{stats}"
-    );
+    // Gateways hear of each other every few seconds.
+    let both = eventually("both gateways have answered", || async {
+        let stats = json(cluster.gateway(1), 0, "stats --json").await;
+        match stats["gateways"][1]["answer"]["services"]["shop"].is_object() {
+            true => Ok(Some(())),
+            false => Err(Error::new(stats.to_string())),
+        }
+    });
+    both.await.unwrap();
     ends(
         cluster.gateway(0),
         2,

@@ -39,7 +39,9 @@ fn devices(url: &str, hooks: bool) -> WorkerBuilder {
             .reverse_at([""])
     };
     let (first, second) = (rename("name", "label"), rename("label", "title"));
-    let mut function = Function::sync("create", create).args([("title", Arg::string())]);
+    let mut function = Function::sync("create", create)
+        .args([("title", Arg::string())])
+        .route("POST /devices");
     if hooks {
         function = function
             .before_execute("devices", "before")
@@ -149,6 +151,15 @@ async fn operators_steer_versions_that_are_translated() {
     assert_eq!(response.headers()["deprecation"], "@1767225600");
     let body: Value = response.json().await.unwrap();
     assert_eq!(body["result"], one, "{body}");
+    // So does an error, and at a route it stays a problem.
+    let request = old.request(Method::POST, "/devices");
+    let response = request.json(&json!({"name": 5})).send().await.unwrap();
+    assert_eq!(response.status(), 422);
+    assert_eq!(response.headers()["deprecation"], "@1767225600");
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/problem+json"
+    );
 
     // The latest version is one that is translated, if an operator says so.
     let latest = json!({"version": "1"});

@@ -232,16 +232,18 @@ impl<S: CallService> Edge<S> {
         call: Call,
         permit: Permit,
     ) -> Result<Response<Body>, CallError> {
-        self.limited(asked, call, async |call| {
+        let error = |error| asked.error(error);
+        self.limited(error, call, async |call| {
             self.answer(asked, call, permit).await
         })
         .await
     }
 
-    /// Runs a call as `answer` does, and tells what its limits have left.
+    /// Runs a call as `answer` does, and tells what its limits have left. `error` is how this edge
+    /// answers errors.
     pub(super) async fn limited(
         &self,
-        asked: &Asked<'_>,
+        error: impl FnOnce(CallError) -> Response<Body>,
         mut call: Call,
         answer: impl AsyncFnOnce(Call) -> Result<Response<Body>, CallError>,
     ) -> Result<Response<Body>, CallError> {
@@ -255,7 +257,7 @@ impl<S: CallService> Edge<S> {
         match notice.as_ref().and_then(|n| n.get()) {
             // Errors too: who is told only of success may never hear of it.
             Some(notice) => {
-                let response = answered.unwrap_or_else(|error| asked.error(error));
+                let response = answered.unwrap_or_else(error);
                 Ok(deprecation::tell(response, notice))
             }
             None => answered,

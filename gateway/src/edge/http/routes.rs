@@ -100,7 +100,8 @@ impl<S: CallService> Edge<S> {
             call.args = args::with_body(call.args, Payload { encoding, bytes })?;
         }
         let owner = call.identity.user_id.clone();
-        self.limited(asked, call, async |call| {
+        let error = |error| problem(&asked.id, error);
+        self.limited(error, call, async |call| {
             match self.calls.call(call).await? {
                 Reply::Result(payload) => result(asked, &payload),
                 Reply::Accepted => Ok(response::empty(StatusCode::ACCEPTED)),

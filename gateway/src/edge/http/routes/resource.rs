@@ -15,6 +15,7 @@ use sluice_protocol::http::{
 use sluice_protocol::response::Answer;
 use sluice_protocol::{CallError, ErrorCode, Executed, Payload};
 
+use super::problem::problem;
 use super::{Pieces, args};
 use crate::edge::capacity::Permit;
 use crate::edge::http::response::{self, Body};
@@ -76,7 +77,8 @@ impl<S: CallService> Edge<S> {
         };
         call.http = Some(Arc::new(HttpRequest { head, body }));
         let bodiless = asked.head.method == Method::HEAD;
-        self.limited(asked, call, async |call| {
+        let error = |error| problem(&asked.id, error);
+        self.limited(error, call, async |call| {
             match self.calls.call(call).await? {
                 Reply::Result(message) => {
                     let (head, body) = split(&message)?;
