@@ -72,6 +72,14 @@ async def fail(call: Call) -> Any:
     raise Failure(code or "demo_failed", 500, text or "failed as it was told", bool(call.args.get("can_retry")))
 
 
+async def flaky(call: Call) -> Any:
+    """Fails so often; the gateway tries again, as the function's retry says."""
+    attempt = call.headers.attempt
+    if attempt <= call.args["failures"]:
+        raise Failure("demo_flaky", 500, f"attempt {attempt} failed as it was told", True)
+    return {"attempt": attempt}
+
+
 async def log(call: Call) -> Any:
     logging.info("log: %s", call.args["message"])
 
@@ -90,7 +98,8 @@ async def big(call: Call) -> Any:
 
 
 ALL: dict[str, Callable[[Call], Any]] = {
-    "echo": echo, "add": add, "sleep": sleep, "report": report, "count": count, "fail": fail, "log": log,
+    "echo": echo, "add": add, "sleep": sleep, "report": report, "count": count, "fail": fail, "flaky": flaky,
+    "log": log,
     "whoami": whoami, "big": big,
     "where_random": where, "where_round_robin": where, "where_hash": where, "where_sticky": where,
     "where_least_loaded": where,
