@@ -20,6 +20,7 @@ use sluice_protocol::trace::TraceContext;
 use sluice_protocol::{CallError, ErrorCode, FunctionName, Identity, RequestId, ServiceName};
 
 use self::hooks::{After, Hooks};
+use self::limit::Limited;
 use self::resolve::Resolved;
 pub use self::validate::Ready;
 use crate::config::Config;
@@ -284,7 +285,15 @@ impl Pipeline {
             .inspect_err(|error| self.refused.note(address, error))?;
         let after = After::of(&self.hooks, &call);
         let down = translate::Down::of(&call);
-        let outcome = self.stages(asked, call, record).await;
+        // A caller who is not let in has no after hook: else each refusal would cost a worker's
+        // time.
+        let (outcome, after) = match self.let_in(call, record).await {
+            Ok(call) => (self.serve(asked, call, record).await, after),
+            Err(error) => {
+                self.refused.note(address, &error);
+                (Err(error), None)
+            }
+        };
         // Before the after hook: it hears what the caller hears, in the caller's version.
         let outcome = match down {
             Some(down) => down.finish(outcome),
@@ -297,23 +306,6 @@ impl Pipeline {
         }
     }
 
-    async fn stages(
-        &self,
-        asked: Option<once::Asked>,
-        call: Resolved,
-        record: &mut CallRecord,
-    ) -> Result<Reply, CallError> {
-        let address = call.call.caller.address;
-        let call = self.check(call, record).await;
-        let call = call.inspect_err(|error| self.refused.note(address, error))?;
-        call.count_caller(self.shard);
-        // Takes `Ready` and nothing earlier: a stage that is left out does not compile.
-        let due = call.deadline();
-        let dispatcher = self.dispatcher.clone();
-        let send = move |call| async move { dispatcher.send(call).await };
-        Ok(self.once.run(asked, call, send).await?.due(due))
-    }
-
     /// Waits for what goes on behind the callers' backs: after hooks, and answers on their way to
     /// the store of idempotency keys. For a gateway that takes no calls any more.
     pub async fn settled(&self) {
@@ -321,13 +313,16 @@ impl Pipeline {
         self.once.settled().await;
     }
 
-    /// The stages between resolve and dispatch, in order.
-    async fn check(&self, call: Resolved, record: &mut CallRecord) -> Result<Ready, CallError> {
+    /// The stages that decide about a caller, in order.
+    async fn let_in(&self, call: Resolved, record: &mut CallRecord) -> Result<Limited, CallError> {
         let to = call.call.caller.traced.clone();
         // Before anything is told about args or done for it: a stranger learns nothing, and costs
         // no worker anything.
         let call = told(&to, "admit", authorize::admit(call))?;
         record.passed("admitted");
+        // Before workers are asked about the call: what the limiter knows already costs none.
+        let known = limit::known(&self.limiter, &self.recorder.meters, &call);
+        told(&to, "known limits", known)?;
         // As the client's version declares them, before anything is made of them.
         let call = told(&to, "check in its version", translate::check(call))?;
         // Before all that looks at args: it may change them.
@@ -347,9 +342,26 @@ impl Pipeline {
         let limited = limit::limit(&self.limiter, &self.recorder.meters, call).await;
         let call = told(&to, "limit", limited)?;
         record.passed("limited");
-        // Before any acknowledgement: every fault is reported while it can be.
-        let call = told(&to, "validate", validate::validate(call))?;
-        record.passed("validated");
         Ok(call)
+    }
+
+    /// What is left to do for a caller who is let in.
+    async fn serve(
+        &self,
+        asked: Option<once::Asked>,
+        call: Limited,
+        record: &mut CallRecord,
+    ) -> Result<Reply, CallError> {
+        let (to, address) = call.watched();
+        // Before any acknowledgement: every fault is reported while it can be.
+        let call = told(&to, "validate", validate::validate(call))
+            .inspect_err(|error| self.refused.note(address, error))?;
+        record.passed("validated");
+        call.count_caller(self.shard);
+        // Takes `Ready` and nothing earlier: a stage that is left out does not compile.
+        let due = call.deadline();
+        let dispatcher = self.dispatcher.clone();
+        let send = move |call| async move { dispatcher.send(call).await };
+        Ok(self.once.run(asked, call, send).await?.due(due))
     }
 }

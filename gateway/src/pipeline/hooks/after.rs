@@ -13,7 +13,7 @@ use sluice_protocol::{CallError, ErrorCode};
 use tokio::time::Instant;
 
 use super::answer::{AfterAnswer, read_after};
-use super::{Hooks, hook_deadline, name, question};
+use super::{Hooks, hook_deadline, name, told_args, unchecked};
 use crate::hooks::{Phase, Question};
 use crate::pipeline::resolve::Resolved;
 use crate::reply::Reply;
@@ -31,16 +31,14 @@ pub(in crate::pipeline) struct After {
 }
 
 impl After {
-    /// The after hook of a call, where its function has one.
+    /// The after hook of a call, where its function has one. It knows the args as they came.
     pub(in crate::pipeline) fn of(hooks: &Hooks, call: &Resolved) -> Option<Box<Self>> {
         let callback = call.spec().after_execute.as_ref()?;
-        // Args that are none are refused later; there is nothing to tell a hook of them.
-        let question = question(call, Phase::After, callback).ok()?;
         Some(Box::new(Self {
             hooks: hooks.clone(),
             spec: call.variant().spec.clone(),
             callback: callback.clone(),
-            question,
+            question: unchecked(call, Phase::After, callback),
             trace: call.call.trace.clone(),
             deadline: call.deadline(),
         }))
@@ -48,9 +46,15 @@ impl After {
 
     /// Tells the outcome. The result of a sync call may come back changed.
     pub(in crate::pipeline) async fn finish(
-        self: Box<Self>,
+        mut self: Box<Self>,
         outcome: Result<Reply, CallError>,
     ) -> Result<Reply, CallError> {
+        // Here, not when the call came: who is refused has no such work done for him.
+        match told_args(&self.question.args) {
+            Ok(args) => self.question.args = args,
+            // Args that are none were refused; there is nothing to tell a hook of them.
+            Err(_) => return outcome,
+        }
         match outcome {
             Ok(Reply::Result(result)) => Ok(Reply::Result(self.change(result).await)),
             Ok(Reply::Accepted) => {
