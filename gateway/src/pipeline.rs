@@ -34,6 +34,7 @@ use crate::limiter::{Limiter, Quota, Refused};
 use crate::middleware::Chain;
 use crate::overrides::Notice;
 use crate::registry::Registry;
+use crate::registry::wanted::Wanted;
 use crate::reply::Reply;
 use crate::telemetry::names::Series;
 use crate::telemetry::{CallRecord, Recorder};
@@ -239,6 +240,17 @@ impl Pipeline {
     #[must_use]
     pub fn has_notices(&self) -> bool {
         self.registry.snapshot().has_notices
+    }
+
+    /// Completes what decides about a request's version by what is configured, as [`run`](Self::run)
+    /// would decide.
+    #[must_use]
+    pub fn wanted<'a>(&'a self, request: Wanted<'a>) -> Wanted<'a> {
+        Wanted {
+            default: self.default_version.as_deref(),
+            unknown_is_latest: self.limits.unknown_is_latest,
+            ..request
+        }
     }
 
     /// What the stages resolve against.

@@ -10,7 +10,7 @@ use http::{Response, StatusCode};
 use sluice_protocol::argument::Fault;
 use sluice_protocol::request::no_args;
 use sluice_protocol::response::Answer;
-use sluice_protocol::{CallError, Encoding, ErrorCode, Identity, Payload, Request};
+use sluice_protocol::{CallError, Encoding, ErrorCode, FunctionSpec, Identity, Payload, Request};
 
 use super::deprecation;
 use super::negotiate::StreamFormat;
@@ -25,6 +25,7 @@ use crate::edge::identity::{self, Peer};
 use crate::edge::service::CallService;
 use crate::identity::{Session, credential};
 use crate::pipeline::{Call, Caller};
+use crate::registry::wanted::Wanted;
 use crate::reply::{Answers, Reply};
 
 /// Sent by an `EventSource` that wants to go on where a stream broke off.
@@ -121,25 +122,15 @@ impl<S: CallService> Edge<S> {
         }
         let (service, request_type) = name.decode()?;
         let permit = self.parts().capacity.enter()?;
-        let version = self.versions.find(asked.head, None)?;
-        let query = asked.head.uri.query().unwrap_or_default();
-        let query = self.versions.args_of(query);
-        let args = if query.is_empty() {
-            no_args()
-        } else {
-            let spec =
-                self.calls
-                    .function(service.as_str(), request_type.as_str(), version.as_deref());
-            let types = spec.as_ref().and_then(|s| s.arg_types.as_ref());
-            args_from_query(&query, types).map_err(|faults| bad_query(&faults))?
-        };
+        // Before args are looked at: strangers and those who are refused all the time are told
+        // nothing else.
         let (identity, caller) = self.identify(asked, None).await?;
-        let call = Call {
+        let mut call = Call {
             request_id: asked.id.clone(),
             service,
             request_type,
-            version,
-            args,
+            version: self.versions.find(asked.head, None)?,
+            args: no_args(),
             identity,
             trace: fields::trace(headers, None),
             timeout_ms: fields::timeout_ms(headers, None)?,
@@ -148,6 +139,14 @@ impl<S: CallService> Edge<S> {
             http: None,
             caller,
         };
+        let query = asked.head.uri.query().unwrap_or_default();
+        let query = self.versions.args_of(query);
+        if !query.is_empty() {
+            let spec = self.function(&call);
+            let types = spec.as_ref().and_then(|s| s.arg_types.as_ref());
+            call.args = args_from_query(&query, types)
+                .map_err(|faults| self.refuse(asked, bad_query(&faults)))?;
+        }
         self.run(asked, call, permit).await
     }
 
@@ -163,6 +162,25 @@ impl<S: CallService> Edge<S> {
         };
         let session = session.await;
         session.inspect_err(|error| identifier.refused().note(address, error))
+    }
+
+    /// What the call would find; a hint for reading its request.
+    fn function(&self, call: &Call) -> Option<Arc<FunctionSpec>> {
+        let wanted = Wanted {
+            version: call.version.as_deref(),
+            user: call.identity.user_id.as_deref(),
+            api_key: call.caller.api_key.as_deref(),
+            ..Wanted::default()
+        };
+        let (service, request_type) = (call.service.as_str(), call.request_type.as_str());
+        self.calls.function(service, request_type, wanted)
+    }
+
+    /// Notes what this edge itself refuses, as the pipeline notes what it refuses.
+    pub(super) fn refuse(&self, asked: &Asked<'_>, error: CallError) -> CallError {
+        let refused = self.parts().identifier.refused();
+        refused.note(self.address(asked), &error);
+        error
     }
 
     /// Where the client is, as far as that is known.
@@ -286,9 +304,7 @@ impl<S: CallService> Edge<S> {
         if asked.formats.suit_all() {
             return Ok(());
         }
-        let version = call.version.as_deref();
-        let (service, request_type) = (call.service.as_str(), call.request_type.as_str());
-        match self.calls.function(service, request_type, version) {
+        match self.function(call) {
             Some(spec) => asked.formats.check(spec.response_type),
             // It will be refused for a better reason.
             None => Ok(()),
