@@ -285,8 +285,6 @@ impl Pipeline {
             let passed = self.middleware.pass(&mut call).await;
             passed.inspect_err(|error| self.refused.note(address, error))?;
         }
-        // As the client asked: later stages may change the args.
-        let asked = once::Asked::of(&call);
         let snapshot = self.registry.snapshot();
         if let Some(version) = &self.default_version {
             resolve::by_default(&snapshot, &mut call, version);
@@ -295,6 +293,8 @@ impl Pipeline {
         let call = resolve::resolve(&snapshot, call, self.limits, record)
             .map_err(|error| self.unless_deaf(error))
             .inspect_err(|error| self.refused.note(address, error))?;
+        // As the client asked: later stages may change the args.
+        let asked = once::Asked::of(&call);
         let after = After::of(&self.hooks, &call);
         let down = translate::Down::of(&call);
         // A caller who is not let in has no after hook: else each refusal would cost a worker's
@@ -332,6 +332,8 @@ impl Pipeline {
         // no worker anything.
         let call = told(&to, "admit", authorize::admit(call))?;
         record.passed("admitted");
+        // Before anything is counted or asked: no answer of this function could be kept.
+        told(&to, "idempotency key", once::takes_key(&call))?;
         // Before workers are asked about the call: what the limiter knows already costs none.
         let known = limit::known(&self.limiter, &self.recorder.meters, &call);
         told(&to, "known limits", known)?;
