@@ -179,6 +179,7 @@ fn unchecked(call: &Resolved, phase: Phase, callback: &Callback) -> Question {
         version: call.function.version.clone(),
         identity: call.call.identity.clone(),
         args: call.call.args.clone(),
+        http: call.call.http.clone(),
         response: None,
         extra: callback.extra.clone(),
     }
@@ -187,8 +188,8 @@ fn unchecked(call: &Resolved, phase: Phase, callback: &Callback) -> Question {
 /// Args as a question tells them.
 fn told_args(args: &Payload) -> Result<Payload, NoQuestion> {
     // They are spliced into the question, so they must be one object and nothing behind it.
-    let args = sluice_protocol::argument::check(None, args.clone())
-        .map_err(|_| NoQuestion::Malformed)?;
+    let args =
+        sluice_protocol::argument::check(None, args.clone()).map_err(|_| NoQuestion::Malformed)?;
     let args = args.into_payload().transcode(Encoding::Json);
     let args = args.map_err(|_| NoQuestion::NoJson)?;
     unambiguous::check(&args.bytes).map_err(NoQuestion::Ambiguous)?;

@@ -189,7 +189,10 @@ mod tests {
     #[test]
     fn only_true_is_true() {
         let read = |text: &str| Permits::of(&Ok(Payload::json(text.to_owned())));
-        assert_eq!((read("true"), read(" true\n")), (Permits::Yes, Permits::Yes));
+        assert_eq!(
+            (read("true"), read(" true\n")),
+            (Permits::Yes, Permits::Yes)
+        );
         assert_eq!(read(" false "), Permits::No);
         for odd in [
             "1",

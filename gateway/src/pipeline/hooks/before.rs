@@ -118,6 +118,10 @@ fn refused(spec: &FunctionSpec, error: CallError) -> CallError {
         rejected = rejected.with_detail("hook", *details);
     }
     rejected.can_retry = error.can_retry;
+    // Its code for whatever broke in it; a hook that refuses says why.
+    if error.code == ErrorCode::WorkerError && error.custom_code.is_none() {
+        rejected = rejected.with_source(ErrorSource::Gateway);
+    }
     rejected
 }
 

@@ -5,6 +5,7 @@ mod before;
 mod embedded;
 mod limited;
 mod permission;
+mod resources;
 mod whose_fault;
 
 use serde_json::Value;

@@ -37,7 +37,11 @@ async fn answer(rig: &mut Rig, questions: usize) {
         let asked = rig.sent().await;
         assert_eq!(asked.subject, "sluice.call.s.=.check");
         let is_before = super::body(&asked)["phase"] == "before";
-        let yes = if is_before { r#"{"allow": true}"# } else { "true" };
+        let yes = if is_before {
+            r#"{"allow": true}"#
+        } else {
+            "true"
+        };
         rig.reply(&asked, result(yes));
     }
 }

@@ -47,6 +47,12 @@ fn overloaded() -> Delivery {
     Delivery::Frame(error(full, "a"))
 }
 
+/// What a worker says of an error or a panic that it did not choose.
+fn broke() -> Delivery {
+    let failed = CallError::new(ErrorCode::WorkerError, "the function failed");
+    Delivery::Frame(error(failed, "a"))
+}
+
 fn answered(text: &'static str) -> Option<Delivery> {
     Some(Delivery::Frame(result(text)))
 }
@@ -62,6 +68,7 @@ async fn of_before_hooks() {
         ("nonsense", answered(r#"{"ok": 1}"#), false),
         ("nobody is there", Some(Delivery::NoResponders), false),
         ("it is full", Some(overloaded()), false),
+        ("it broke", Some(broke()), false),
         ("silence", None, false),
     ];
     for (name, delivery, of_client) in rows {
@@ -79,11 +86,7 @@ async fn of_permission_callbacks() {
     let denial = CallError::new(ErrorCode::PermissionDenied, "not you");
     let rows = [
         ("false", answered("false"), true),
-        (
-            "it denied",
-            Some(Delivery::Frame(error(denial, "a"))),
-            true,
-        ),
+        ("it denied", Some(Delivery::Frame(error(denial, "a"))), true),
         ("null", answered("null"), false),
         (
             "it failed",
