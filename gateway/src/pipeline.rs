@@ -19,6 +19,7 @@ use sluice_protocol::payload::Payload;
 use sluice_protocol::trace::TraceContext;
 use sluice_protocol::{CallError, ErrorCode, FunctionName, Identity, RequestId, ServiceName};
 
+use self::authorize::Admitted;
 use self::hooks::{After, Hooks};
 use self::limit::Limited;
 use self::resolve::Resolved;
@@ -330,13 +331,8 @@ impl Pipeline {
         let to = call.call.caller.traced.clone();
         // Before anything is told about args or done for it: a stranger learns nothing, and costs
         // no worker anything.
-        let call = told(&to, "admit", authorize::admit(call))?;
+        let call = told(&to, "admit", self.admit(call))?;
         record.passed("admitted");
-        // Before anything is counted or asked: no answer of this function could be kept.
-        told(&to, "idempotency key", once::takes_key(&call))?;
-        // Before workers are asked about the call: what the limiter knows already costs none.
-        let known = limit::known(&self.limiter, &self.recorder.meters, &call);
-        told(&to, "known limits", known)?;
         // As the client's version declares them, before anything is made of them.
         let call = told(&to, "check in its version", translate::check(call))?;
         // Before all that looks at args: it may change them.
@@ -356,6 +352,15 @@ impl Pipeline {
         let limited = limit::limit(&self.limiter, &self.recorder.meters, call).await;
         let call = told(&to, "limit", limited)?;
         record.passed("limited");
+        Ok(call)
+    }
+
+    /// What can be decided at once, before anything is counted and anybody asked.
+    fn admit(&self, call: Resolved) -> Result<Admitted, CallError> {
+        let call = authorize::admit(call)?;
+        // After that: of strangers' keys and limits nobody hears.
+        once::takes_key(&call)?;
+        limit::known(&self.limiter, &self.recorder.meters, &call)?;
         Ok(call)
     }
 

@@ -1,6 +1,5 @@
 //! A request that calls a function: read, run, answered by the kind of its reply.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -10,7 +9,7 @@ use http::{Response, StatusCode};
 use sluice_protocol::argument::Fault;
 use sluice_protocol::request::no_args;
 use sluice_protocol::response::Answer;
-use sluice_protocol::{CallError, Encoding, ErrorCode, FunctionSpec, Identity, Payload, Request};
+use sluice_protocol::{CallError, Encoding, ErrorCode, FunctionSpec, Payload, Request};
 
 use super::deprecation;
 use super::negotiate::StreamFormat;
@@ -21,10 +20,8 @@ use super::route::Name;
 use super::stream::{Source, StreamBody};
 use super::{Asked, Edge, body, fields};
 use crate::edge::capacity::Permit;
-use crate::edge::identity::{self, Peer};
 use crate::edge::service::CallService;
-use crate::identity::{Session, credential};
-use crate::pipeline::{Call, Caller};
+use crate::pipeline::Call;
 use crate::registry::wanted::Wanted;
 use crate::reply::{Answers, Reply};
 
@@ -150,20 +147,6 @@ impl<S: CallService> Edge<S> {
         self.run(asked, call, permit).await
     }
 
-    /// Whoever's credential the request carries.
-    pub(super) async fn session(&self, asked: &Asked<'_>) -> Result<Arc<Session>, CallError> {
-        let identifier = &self.parts().identifier;
-        let address = self.address(asked);
-        let session = async {
-            // Whoever guesses credentials costs no more than this look.
-            identifier.refused().check(address)?;
-            let credential = credential::from_headers(&asked.head.headers)?;
-            identifier.identify(credential.as_ref()).await
-        };
-        let session = session.await;
-        session.inspect_err(|error| identifier.refused().note(address, error))
-    }
-
     /// What the call would find; a hint for reading its request.
     fn function(&self, call: &Call) -> Option<Arc<FunctionSpec>> {
         let wanted = Wanted {
@@ -174,49 +157,6 @@ impl<S: CallService> Edge<S> {
         };
         let (service, request_type) = (call.service.as_str(), call.request_type.as_str());
         self.calls.function(service, request_type, wanted)
-    }
-
-    /// Notes what this edge itself refuses, as the pipeline notes what it refuses.
-    pub(super) fn refuse(&self, asked: &Asked<'_>, error: CallError) -> CallError {
-        let refused = self.parts().identifier.refused();
-        refused.note(self.address(asked), &error);
-        error
-    }
-
-    /// Where the client is, as far as that is known.
-    fn address(&self, asked: &Asked<'_>) -> Option<IpAddr> {
-        let peer = asked.head.extensions.get::<Peer>()?;
-        let identifier = &self.parts().identifier;
-        Some(identifier.address(peer.0, &asked.head.headers))
-    }
-
-    /// For whom the request acts, and what else is known of its sender.
-    pub(super) async fn identify(
-        &self,
-        asked: &Asked<'_>,
-        claim: Option<Identity>,
-    ) -> Result<(Identity, Caller), CallError> {
-        let session = self.session(asked).await?;
-        self.acting(asked, &session, claim)
-    }
-
-    pub(super) fn acting(
-        &self,
-        asked: &Asked<'_>,
-        session: &Session,
-        claim: Option<Identity>,
-    ) -> Result<(Identity, Caller), CallError> {
-        let identifier = &self.parts().identifier;
-        let headers = &asked.head.headers;
-        let trusts = identifier.trusts_clients() && !session.is_verified();
-        let claim = match (claim, trusts) {
-            (claim, true) => identity::from_claim(true, claim.unwrap_or_default(), headers)?,
-            (claim, false) => claim.unwrap_or_default(),
-        };
-        let address = self.address(asked);
-        let identity = identifier.acting(session, claim);
-        let identity = identity.inspect_err(|error| identifier.refused().note(address, error))?;
-        Ok((identity, session.caller_at(address)))
     }
 
     /// The body and its encoding. One that is empty needs none.
