@@ -25,6 +25,8 @@ use crate::registry::routes::{Lookup, Target};
 use crate::registry::wanted::Wanted;
 use crate::reply::{Answers, Reply};
 use crate::results::memory::MemoryResults;
+use crate::telemetry::Recorder;
+use crate::telemetry::meters::EdgeKind;
 
 /// The user who has version 1 pinned.
 pub(super) const PINNED: &str = "pinned";
@@ -48,6 +50,7 @@ pub(super) struct Fake {
     seen: Mutex<Vec<Call>>,
     open: mpsc::UnboundedSender<Open>,
     scripted: Mutex<Option<CallError>>,
+    recorder: Recorder,
 }
 
 fn spec(name: &str, response_type: ResponseType) -> FunctionSpec {
@@ -62,6 +65,11 @@ impl Fake {
     /// What came through, in order.
     pub(super) fn seen(&self) -> Vec<Call> {
         self.seen.lock().clone()
+    }
+
+    /// How many requests with this error became no call.
+    pub(super) fn refused(&self, code: ErrorCode) -> u64 {
+        self.recorder.meters.get_refused(EdgeKind::Http, code)
     }
 
     /// What calls of `scripted` end with from now on.
@@ -119,6 +127,10 @@ impl CallService for Fake {
         old.version = ApiVersion::new("1").ok();
         old.arg_types = ArgTypes::from_json(&json!({"n": "string"})).ok();
         Some(Arc::new(old))
+    }
+
+    fn recorder(&self) -> Option<&Recorder> {
+        Some(&self.recorder)
     }
 
     fn has_pins(&self) -> bool {
@@ -185,6 +197,7 @@ impl Rig {
             seen: Mutex::default(),
             open,
             scripted: Mutex::default(),
+            recorder: Recorder::default(),
         });
         let health = Arc::new(Health::default());
         let capacity = Arc::new(Capacity::new(&config));

@@ -209,7 +209,16 @@ impl<S: CallService> Edge<S> {
             return;
         };
         recorder.inc(Series::HttpRequests);
-        if let Some(error) = error.filter(|_| !asked.called.load(Ordering::Relaxed)) {
+        if let Some(error) = error {
+            self.count_refused(asked, error);
+        }
+    }
+
+    /// Counts an error of a request that became no call: what comes of calls is counted there.
+    fn count_refused(&self, asked: &Asked<'_>, error: &CallError) {
+        if let Some(recorder) = self.calls.recorder()
+            && !asked.called.load(Ordering::Relaxed)
+        {
             recorder.meters.refused(EdgeKind::Http, error.code);
         }
     }

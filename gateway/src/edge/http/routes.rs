@@ -8,6 +8,8 @@ mod pieces;
 mod problem;
 mod resource;
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, Method, Response, StatusCode};
@@ -31,35 +33,41 @@ impl<S: CallService> Edge<S> {
     where
         B: http_body::Body<Data = Bytes>,
     {
+        let answered = self.at_route(asked, body).await.transpose()?;
+        Some(answered.unwrap_or_else(|error| {
+            self.count_refused(asked, &error);
+            problem(&asked.id, error)
+        }))
+    }
+
+    /// The same; `Ok(None)` if there is no such route.
+    async fn at_route<B>(
+        &self,
+        asked: &Asked<'_>,
+        body: B,
+    ) -> Result<Option<Response<Body>>, CallError>
+    where
+        B: http_body::Body<Data = Bytes>,
+    {
         let head = asked.head;
-        let refused = |code, text: String| problem(&asked.id, CallError::new(code, text));
-        let version = match self.versions.find(head, None) {
-            Ok(version) => version,
-            Err(error) => return Some(problem(&asked.id, error)),
-        };
+        let version = self.versions.find(head, None)?;
         let wanted = Wanted {
             version: version.as_deref(),
             ..Wanted::default()
         };
-        let route = |wanted| {
-            let (method, path) = (head.method.as_str(), head.uri.path());
-            self.calls.route(method, path, wanted)
-        };
-        let target = match route(wanted) {
-            Lookup::Nothing => return None,
+        let (method, path) = (head.method.as_str(), head.uri.path());
+        let target = match self.calls.route(method, path, wanted) {
+            Lookup::Nothing => return Ok(None),
             Lookup::Malformed => {
                 let text = "the path is not percent-encoded UTF-8, or has dot segments";
-                return Some(refused(ErrorCode::InvalidRequest, text.to_owned()));
+                return Err(CallError::new(ErrorCode::InvalidRequest, text));
             }
-            Lookup::WithoutSlash => return Some(without_slash(&head.uri)),
-            Lookup::Methods(allowed) => return Some(other_methods(asked, &allowed)),
-            // Nobody learns anything before it is known that he may ask.
+            Lookup::WithoutSlash => return Ok(Some(without_slash(&head.uri))),
+            Lookup::Methods(allowed) => return Ok(Some(other_methods(asked, &allowed))),
             Lookup::Version { of, known } => {
-                let error = match self.session(asked).await {
-                    Ok(_) => self.refuse(asked, unknown_version(wanted.version, &of, known)),
-                    Err(error) => error,
-                };
-                return Some(problem(&asked.id, error));
+                // Nobody learns anything before it is known that he may ask.
+                self.session(asked).await?;
+                return Err(self.refuse(asked, unknown_version(wanted.version, &of, known)));
             }
             Lookup::Found(target) => *target,
         };
@@ -68,7 +76,7 @@ impl<S: CallService> Edge<S> {
         } else {
             self.bare(asked, target, wanted, body).await
         };
-        Some(answered.unwrap_or_else(|error| problem(&asked.id, error)))
+        answered.map(Some)
     }
 
     /// What the route leads its caller to, who may have a version pinned. `target` is what it leads
@@ -144,6 +152,7 @@ impl<S: CallService> Edge<S> {
         let owner = call.identity.user_id.clone();
         let error = |error| problem(&asked.id, error);
         self.limited(error, call, async |call| {
+            asked.called.store(true, Ordering::Relaxed);
             match self.calls.call(call).await? {
                 Reply::Result(payload) => result(asked, &payload),
                 Reply::Accepted => Ok(response::empty(StatusCode::ACCEPTED)),

@@ -1,6 +1,7 @@
 //! Requests to resources: passed on as they are, and answered by what comes back.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use http::header::{
@@ -84,6 +85,7 @@ impl<S: CallService> Edge<S> {
         let bodiless = asked.head.method == Method::HEAD;
         let error = |error| problem(&asked.id, error);
         self.limited(error, call, async |call| {
+            asked.called.store(true, Ordering::Relaxed);
             match self.calls.call(call).await? {
                 Reply::Result(message) => {
                     let (head, body) = split(&message)?;

@@ -1,6 +1,7 @@
 //! Declared routes, and the args of URLs: who is asked what, in which order.
 
 use serde_json::json;
+use sluice_protocol::ErrorCode;
 
 use super::*;
 use crate::edge::error_table::{RAN, TABLE};
@@ -39,6 +40,8 @@ async fn every_code_comes_as_a_problem_with_its_status() {
                     "details": envelope["details"],
                 });
                 assert_eq!(problem, expected, "{case}");
+                let code = ErrorCode::parse(row.code).unwrap();
+                assert_eq!(rig.fake.refused(code), 0, "{case}: the pipeline counts it");
             }
         }
     }
@@ -105,8 +108,15 @@ async fn what_this_edge_refuses_itself_is_a_problem_too() {
             "invalid_arguments",
         ),
     ] {
+        let counted = ErrorCode::parse(code).unwrap();
+        let before = rig.fake.refused(counted);
         let got = rig.send(line, headers, body.to_owned()).await;
         assert_eq!(got.status(), status, "{line} {headers}");
+        assert_eq!(
+            rig.fake.refused(counted),
+            before + 1,
+            "{line}: it is counted"
+        );
         let media_type = got.header("content-type");
         assert_eq!(media_type, "application/problem+json", "{line}");
         let problem: Value = serde_json::from_slice(&got.body).unwrap();
