@@ -3,6 +3,7 @@
 //! ```text
 //! route      which door: a function, a whole request, a result, health
 //! routes     the paths that functions and resources declare
+//! who        the credential, the address: before all that looks into the request
 //! fields     id, version, timeout, trace            accept, negotiate   which form of answer
 //! body       encoding and bytes of the request      query               args of GET
 //! call       runs the call, answers by kind         results, follow     async calls
@@ -31,6 +32,7 @@ mod routes;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod who;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -207,7 +209,16 @@ impl<S: CallService> Edge<S> {
             return;
         };
         recorder.inc(Series::HttpRequests);
-        if let Some(error) = error.filter(|_| !asked.called.load(Ordering::Relaxed)) {
+        if let Some(error) = error {
+            self.count_refused(asked, error);
+        }
+    }
+
+    /// Counts an error of a request that became no call: what comes of calls is counted there.
+    fn count_refused(&self, asked: &Asked<'_>, error: &CallError) {
+        if let Some(recorder) = self.calls.recorder()
+            && !asked.called.load(Ordering::Relaxed)
+        {
             recorder.meters.refused(EdgeKind::Http, error.code);
         }
     }

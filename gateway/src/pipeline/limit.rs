@@ -1,10 +1,15 @@
 //! Stage 5: has this caller a call left? All limits that apply, in one round trip.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+
 use sluice_protocol::CallError;
 use tokio::time::Instant;
 
-use super::authorize::Permitted;
+use super::Call;
+use super::authorize::{Admitted, Permitted};
 use super::resolve::Resolved;
+use crate::diagnostics::trace::Traced;
 use crate::limiter::{Asking, Limiter, Refusal};
 use crate::telemetry::meters::Meters;
 use crate::telemetry::names::Series;
@@ -14,8 +19,38 @@ use crate::telemetry::names::Series;
 pub(super) struct Limited(Resolved);
 
 impl Limited {
+    /// The live trace that follows the call, and where its caller is.
+    pub(super) fn watched(&self) -> (Option<Arc<Traced>>, Option<IpAddr>) {
+        let caller = &self.0.call.caller;
+        (caller.traced.clone(), caller.address)
+    }
+
     pub(super) fn into_resolved(self) -> Resolved {
         self.0
+    }
+}
+
+/// Refuses, before a worker is asked about the call, whoever is known to be over a limit.
+pub(super) fn known(limiter: &Limiter, meters: &Meters, call: &Admitted) -> Result<(), CallError> {
+    let call = call.as_resolved();
+    let spec = call.spec();
+    // Without a question the limits are looked at soon enough.
+    if spec.before_execute.is_none() && spec.permission_callback.is_none() {
+        return Ok(());
+    }
+    limiter.known(&asking(&call.call)).map_err(|refusal| {
+        meters.inc(Series::LimiterRefused);
+        refusal.into_error(&spec.label())
+    })
+}
+
+fn asking(call: &Call) -> Asking<'_> {
+    Asking {
+        service: call.service.as_str(),
+        function: call.request_type.as_str(),
+        identity: &call.identity,
+        caller: &call.caller,
+        args: &call.args,
     }
 }
 
@@ -30,13 +65,7 @@ pub(super) async fn limit(
         return Ok(Limited(call));
     }
     let asked = &call.call;
-    let asking = Asking {
-        service: asked.service.as_str(),
-        function: asked.request_type.as_str(),
-        identity: &asked.identity,
-        caller: &asked.caller,
-        args: &asked.args,
-    };
+    let asking = asking(asked);
     let began = Instant::now();
     let admitted = limiter.admit(&asking).await;
     meters.limiter.record(began.elapsed());
