@@ -46,6 +46,14 @@ impl Account {
     }
 }
 
+#[expect(
+    clippy::print_stdout,
+    reason = "what a run that fails is repeated with"
+)]
+fn tell(line: &str) {
+    println!("{line}");
+}
+
 /// As Phoenix's own client: pushes while its channel is joined, never after `phx_error`; unlike an application it
 /// waits for no answer before the next push, up to `most` of them.
 async fn push_until_told(
@@ -90,7 +98,7 @@ async fn push_until_told(
 on_each_broker! {
     async fn no_push_is_cut_by_a_drain(kind: BrokerKind) {
         let seed = rand::random::<u64>();
-        println!("seed {seed}");
+        tell(&format!("seed {seed}"));
         let mut cluster = Cluster::start(kind)
             .gateway(|_, gateway| {
                 gateway
@@ -122,7 +130,7 @@ on_each_broker! {
                     *answers.entry(fate).or_default() += count;
                 }
             }
-            println!("round {round}: {answers:?}");
+            tell(&format!("round {round}: {answers:?}"));
             assert!(answers["ok"] > 0, "seed {seed}, round {round}: {answers:?}");
             let codes: Vec<&str> = answers.keys().map(String::as_str).collect();
             assert!(codes.iter().all(|code| ["ok", "overloaded"].contains(code)), "seed {seed}: {answers:?}");
