@@ -18,6 +18,7 @@ use sluice_protocol::http::RequestHead;
 use sluice_protocol::payload::Payload;
 use sluice_protocol::trace::TraceContext;
 use sluice_protocol::{CallError, ErrorCode, FunctionName, Identity, RequestId, ServiceName};
+use tokio::time::Instant;
 
 use self::authorize::Admitted;
 use self::hooks::{After, Hooks};
@@ -231,6 +232,15 @@ impl Pipeline {
         CallError::new(ErrorCode::BrokerUnavailable, text)
     }
 
+    /// Of a gateway that has just started: until it is linked, within the call's own time.
+    async fn wait_linked(&self, call: &mut Call) {
+        let began = Instant::now();
+        let most = call.timeout_ms.map(Duration::from_millis);
+        self.health.wait_linked(most).await;
+        let waited = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        call.timeout_ms = call.timeout_ms.map(|ms| ms.saturating_sub(waited).max(1));
+    }
+
     /// Whether there is any limit at all.
     #[must_use]
     pub fn has_limits(&self) -> bool {
@@ -265,6 +275,9 @@ impl Pipeline {
     /// # Errors
     /// Whatever refuses it, or its failure.
     pub async fn run(&self, mut call: Call) -> Result<Reply, CallError> {
+        if !self.health.is_linked() {
+            self.wait_linked(&mut call).await;
+        }
         let mut record = self.recorder.begin(&mut call);
         self.tracer.mark(&mut call);
         let outcome = match call.caller.traced.clone() {
