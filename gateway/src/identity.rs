@@ -37,7 +37,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use self::credential::Credential;
-pub use self::revoked::{Revocation, Revoked};
+pub use self::revoked::{Revocation, RevokeError, Revoked};
 
 use self::cache::Cache;
 use self::jwks::Fetcher;
@@ -357,9 +357,24 @@ impl Identifier {
 
     /// Lets somebody in no more: calls are refused from now on, and sockets closed. Other gateways
     /// hear of it where this one [follows](Self::follow_revocations) them.
-    pub fn revoke(&self, what: Revocation) -> Revoked {
-        tracing::info!(?what, "revoked");
-        self.revocations.make(what, since_1970())
+    ///
+    /// # Errors
+    /// When it is an API key that is not configured here, or for which there is no room; nothing was
+    /// changed then.
+    pub fn revoke(&self, what: Revocation) -> Result<Revoked, RevokeError> {
+        if let Revocation::ApiKey(id) = &what {
+            let ids = self.api_keys.values().map(|s| s.caller.api_key.as_deref());
+            if !ids.into_iter().any(|known| known == Some(id.as_str())) {
+                return Err(RevokeError::UnknownApiKey(id.clone()));
+            }
+        }
+        let full = RevokeError::Full {
+            id: what.value().to_owned(),
+            most: self.revocations.most,
+        };
+        let revoked = self.revocations.make(what, since_1970()).ok_or(full)?;
+        tracing::info!(what = ?revoked.what, "revoked");
+        Ok(revoked)
     }
 
     /// Takes a revocation back, on all gateways; false: this one knew of none.

@@ -111,8 +111,9 @@ fn operation(route: &Route) -> Value {
             "content": { "application/json": { "schema": {} } },
         },
     });
-    for status in ["400", "401", "403", "404", "503"] {
-        responses[status] = json!({ "$ref": "#/components/responses/Error" });
+    let of_all = ["400", "401", "403", "404", "503"];
+    for status in of_all.iter().chain(route.fails) {
+        responses[*status] = json!({ "$ref": "#/components/responses/Error" });
     }
     let mut operation = json!({
         "operationId": operation_id(route),

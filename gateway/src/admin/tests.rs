@@ -30,6 +30,8 @@ fn parts(anonymous_read: bool) -> Parts {
     };
     let mut config = Config::default();
     config.admin.anonymous_read = anonymous_read;
+    config.identity.max_revocations = 2;
+    config.api_keys = ["k1", "k2", "k3"].map(api_key).into();
     config.admin.tokens = vec![
         token("all", ALL, &["*"]),
         token("none", NONE, &[]),
@@ -78,6 +80,18 @@ fn parts(anonymous_read: bool) -> Parts {
         identifier: Arc::new(Identifier::new(&config)),
         config,
         diagnostics: Arc::new(Diagnostics::new(asked, peers)),
+    }
+}
+
+fn api_key(id: &str) -> crate::config::ApiKey {
+    let mut hash = [0; 32];
+    hash[..id.len()].copy_from_slice(id.as_bytes());
+    crate::config::ApiKey {
+        id: id.to_owned(),
+        hash,
+        user_id: "robot".to_owned(),
+        roles: Vec::new(),
+        limits: Vec::new(),
     }
 }
 
@@ -334,6 +348,29 @@ async fn revocations_are_made_listed_and_noted() {
     }
     let (_, list) = ask(&router, &Method::GET, "/v1/revocations", Some(READ)).await;
     assert_eq!(list["revocations"], serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn what_is_not_revoked_is_not_said_to_be() {
+    let router = desk(false);
+    let revoke =
+        async |body: &str| tell(&router, Method::POST, "/v1/revocations", body).await;
+    let (status, body) = revoke(r#"{"api_key": "unknown"}"#).await;
+    assert_eq!((status, &body["error_code"]), (404, &"invalid_request".into()));
+    for key in ["k1", "k2"] {
+        assert_eq!(revoke(&format!(r#"{{"api_key": "{key}"}}"#)).await.0, 200);
+    }
+    let (status, body) = revoke(r#"{"api_key": "k3"}"#).await;
+    assert_eq!((status, &body["error_code"]), (507, &"overloaded".into()));
+    let text = body["error"].as_str().unwrap();
+    assert!(text.contains("k3") && text.contains("max_revocations"), "{text}");
+    let (_, list) = ask(&router, &Method::GET, "/v1/revocations", Some(READ)).await;
+    assert_eq!(list["revocations"].as_array().unwrap().len(), 2, "{list}");
+    let (_, audit) = ask(&router, &Method::GET, "/v1/audit", Some(READ)).await;
+    assert_eq!(audit["entries"].as_array().unwrap().len(), 2, "{audit}");
+    let (_, document) = ask(&router, &Method::GET, "/v1/openapi.json", Some(READ)).await;
+    let responses = &document["paths"]["/v1/revocations"]["post"]["responses"];
+    assert!(responses["507"].is_object(), "{responses}");
 }
 
 async fn tell(router: &Router, method: Method, path: &str, body: &str) -> (u16, Value) {
