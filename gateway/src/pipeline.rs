@@ -265,12 +265,12 @@ impl Pipeline {
     }
 
     async fn answer(&self, mut call: Call, record: &mut CallRecord) -> Result<Reply, CallError> {
-        let address = call.caller.address;
-        let checked = self.refused.check(address);
+        let who = self.refused.who(&call.caller, &call.identity);
+        let checked = self.refused.check(who);
         checked.inspect_err(|_| self.recorder.inc(Series::RefusedWindow))?;
         if !self.middleware.is_empty() {
             let passed = self.middleware.pass(&mut call).await;
-            passed.inspect_err(|error| self.refused.note(address, error))?;
+            passed.inspect_err(|error| self.refused.note(who, error))?;
         }
         // As the client asked: later stages may change the args.
         let asked = once::Asked::of(&call);
@@ -281,7 +281,7 @@ impl Pipeline {
         // All later stages need the function's spec.
         let call = resolve::resolve(&snapshot, call, self.limits, record)
             .map_err(|error| self.unless_deaf(error))
-            .inspect_err(|error| self.refused.note(address, error))?;
+            .inspect_err(|error| self.refused.note(who, error))?;
         let after = After::of(&self.hooks, &call);
         let down = translate::Down::of(&call);
         let outcome = self.stages(asked, call, record).await;
@@ -303,9 +303,9 @@ impl Pipeline {
         call: Resolved,
         record: &mut CallRecord,
     ) -> Result<Reply, CallError> {
-        let address = call.call.caller.address;
+        let who = self.refused.who(&call.call.caller, &call.call.identity);
         let call = self.check(call, record).await;
-        let call = call.inspect_err(|error| self.refused.note(address, error))?;
+        let call = call.inspect_err(|error| self.refused.note(who, error))?;
         call.count_caller(self.shard);
         // Takes `Ready` and nothing earlier: a stage that is left out does not compile.
         let due = call.deadline();

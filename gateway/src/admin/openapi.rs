@@ -26,6 +26,9 @@ pub(super) const TEXT_OR_NULL: Schema = of(&["string", "null"], "");
 pub(super) const BOOLEAN: Schema = of(&["boolean"], "");
 pub(super) const NUMBER: Schema = of(&["integer"], "");
 pub(super) const SECONDS: Schema = of(&["integer"], "Seconds since 1970.");
+pub(super) const MILLISECONDS: Schema = of(&["integer"], "Milliseconds.");
+pub(super) const OBJECT: Schema = of(&["object"], "");
+pub(super) const TEXTS: Schema = of(&["array"], "A list of strings.");
 pub(super) const ANY: Schema = of(&[], "");
 
 const fn of(types: &'static [&'static str], what: &'static str) -> Schema {
@@ -150,8 +153,11 @@ fn parameters(route: &Route) -> Vec<Value> {
 
 fn parameter(place: &str, name: &str, required: bool) -> Value {
     let schema = match name {
-        "limit" | "offset" | "after" | "id" => json!({ "type": "integer", "minimum": 0 }),
+        "limit" | "offset" | "after" | "id" | "seconds" => {
+            json!({ "type": "integer", "minimum": 0 })
+        }
         "live" | "drained" | "allowed" => json!({ "type": "boolean" }),
+        "form" => json!({ "enum": ["map", "config"] }),
         "state" => json!({ "enum": ["enabled", "disabled", "deleted"] }),
         "value" => json!({ "type": "array", "items": { "type": "string" } }),
         _ => json!({ "type": "string" }),

@@ -76,9 +76,11 @@ fn refusal(error: &RevokeError) -> Response {
     match error {
         RevokeError::UnknownApiKey(_) => answer::unknown(&text),
         // Not 503: to try again alone changes nothing.
-        RevokeError::Full { .. } => {
-            answer::error(StatusCode::INSUFFICIENT_STORAGE, ErrorCode::Overloaded, &text)
-        }
+        RevokeError::Full { .. } => answer::error(
+            StatusCode::INSUFFICIENT_STORAGE,
+            ErrorCode::Overloaded,
+            &text,
+        ),
     }
 }
 

@@ -427,7 +427,8 @@ fn of_diagnostics() -> Vec<Route> {
             post(diagnostics::explain),
             "What would happen to this request, without sending it.",
         )
-        .query(&["address", "api_key"]),
+        .query(&["address", "api_key"])
+        .body(diagnostics::REQUEST),
         reads(
             "/v1/export",
             Area::Services,

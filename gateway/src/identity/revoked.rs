@@ -345,7 +345,9 @@ mod tests {
     fn what_is_revoked_again_is_forgotten_later() {
         let revocations = Revocations::new(Duration::from_secs(100), 2);
         for (second, id) in [(1, "a"), (2, "b"), (3, "a"), (4, "c")] {
-            revocations.make(token(id), Duration::from_secs(second)).unwrap();
+            revocations
+                .make(token(id), Duration::from_secs(second))
+                .unwrap();
         }
         let kept = revocations.all();
         assert_eq!(kept.len(), 2, "{kept:?}");

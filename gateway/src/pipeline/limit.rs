@@ -35,7 +35,7 @@ pub(super) async fn limit(
         function: asked.request_type.as_str(),
         identity: &asked.identity,
         caller: &asked.caller,
-        args: &asked.args,
+        args: call.counted_args(),
     };
     let began = Instant::now();
     let admitted = limiter.admit(&asking).await;

@@ -82,12 +82,16 @@ fn revocations_of_users_and_tokens() {
     for token in [&early, &undated, &later, &other] {
         admit(&identifier, token).unwrap();
     }
-    identifier.revoke(Revocation::User("ann".to_owned())).unwrap();
+    identifier
+        .revoke(Revocation::User("ann".to_owned()))
+        .unwrap();
     assert!(admit(&identifier, &early).is_err());
     assert!(admit(&identifier, &undated).is_err());
     admit(&identifier, &later).unwrap();
     admit(&identifier, &other).unwrap();
-    identifier.revoke(Revocation::Token("t2".to_owned())).unwrap();
+    identifier
+        .revoke(Revocation::Token("t2".to_owned()))
+        .unwrap();
     assert!(admit(&identifier, &later).is_err());
 }
 
@@ -97,7 +101,9 @@ fn revocations_are_bounded() {
     config.identity.max_revocations = 10;
     let identifier = Identifier::new(&config);
     for n in 0..100 {
-        identifier.revoke(Revocation::Token(format!("t{n}"))).unwrap();
+        identifier
+            .revoke(Revocation::Token(format!("t{n}")))
+            .unwrap();
     }
     let is_in = |n: usize| admit(&identifier, &signed(json!({"jti": format!("t{n}")}))).is_ok();
     assert!(is_in(89) && !is_in(90) && !is_in(99));
