@@ -207,6 +207,7 @@ impl Running {
             health: health.clone(),
             capacity: capacity.clone(),
             limiter: limits.limiter.clone(),
+            identifier: identifier.clone(),
             breakers: breakers.clone(),
             tracing: tracing.clone(),
             access_log: config.telemetry.access_log,
