@@ -104,7 +104,7 @@ fn untranslatable(call: &Resolved, error: &TranslateError) -> CallError {
         call.spec().label()
     );
     let code = match error {
-        TranslateError::TooLarge => ErrorCode::PayloadTooLarge,
+        TranslateError::TooLarge(_) => ErrorCode::PayloadTooLarge,
         TranslateError::Malformed(_) | TranslateError::Refused(_) => ErrorCode::InvalidArguments,
     };
     CallError::new(code, text)

@@ -2,9 +2,11 @@
 
 use serde_json::Value;
 
+use super::deeper;
 use super::node::Node;
-use super::operation::{MAX_ADDED_BYTES, Operation, Room};
+use super::operation::Operation;
 use super::pointer::{Pointer, Segment};
+use super::room::Room;
 use super::{RequestChange, TranslateError, Versions};
 use crate::argument::ArgTypes;
 use crate::payload::Payload;
@@ -139,7 +141,8 @@ impl Chain {
     /// Args of the client's version, as today's shape has them.
     ///
     /// # Errors
-    /// When they are no value, or have a key twice where changes look.
+    /// When they are no value, have a key twice where changes look, or would take more than changes
+    /// may.
     pub fn request(&self, args: &Payload) -> Result<Payload, TranslateError> {
         let lists = self.steps.iter().flat_map(|step| step.request.lists());
         apply(lists, args)
@@ -163,7 +166,7 @@ impl Chain {
     /// A result or a stream item of today's shape, as the client's version has it.
     ///
     /// # Errors
-    /// When it is no value, or has a key twice where changes look.
+    /// When it is no value, has a key twice where changes look, or would take more than changes may.
     pub fn response(&self, result: &Payload) -> Result<Payload, TranslateError> {
         apply(self.steps.iter().rev().map(|step| &step.response), result)
     }
@@ -281,9 +284,14 @@ fn apply<'o>(
         return Ok(payload.clone());
     }
     let mut value = Node::of(payload)?;
-    let mut room = Room(MAX_ADDED_BYTES);
+    let mut room = Room::default();
     for operation in operations {
         operation.apply(&mut value, &mut room)?;
     }
-    value.into_payload(payload.encoding)
+    let translated = value.into_payload(payload.encoding)?;
+    if room.deepened() && deeper::too_deep(&translated) {
+        let why = "changes nest it deeper than values may be";
+        return Err(TranslateError::TooLarge(why));
+    }
+    Ok(translated)
 }

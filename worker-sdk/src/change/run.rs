@@ -131,7 +131,7 @@ impl Translation {
 
 fn refused(error: &TranslateError) -> Error {
     let code = match error {
-        TranslateError::TooLarge => ErrorCode::PayloadTooLarge,
+        TranslateError::TooLarge(_) => ErrorCode::PayloadTooLarge,
         TranslateError::Malformed(_) | TranslateError::Refused(_) => ErrorCode::InvalidArguments,
     };
     Error::of(code, format!("the args are not valid: {error}"))
