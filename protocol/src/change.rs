@@ -42,6 +42,7 @@ mod print;
 mod read;
 mod read_operation;
 mod room;
+mod told;
 
 use serde_json::Value;
 
@@ -55,6 +56,7 @@ pub use operation::{Action, Literal, Operation};
 pub use pointer::{MAX_SEGMENTS, Pointer, Segment};
 pub use read::{MAX_CHANGES, MAX_OPERATIONS, MAX_VERSIONS};
 pub use room::{MAX_ADDED_BYTES, MAX_DEEPER, MAX_OPENED};
+pub use told::{Reworded, faults_before, text_before};
 
 /// The versions of a service, oldest first.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -1,7 +1,5 @@
 //! The changes between a client's version and the one that is served, for one function.
 
-use serde_json::Value;
-
 use super::deeper;
 use super::node::Node;
 use super::operation::Operation;
@@ -195,38 +193,6 @@ impl Chain {
         }
         Pointer(segments).to_string()
     }
-
-    /// Faults of an error's `details`, `{"faults": [{"path": …}]}`, with their places as the
-    /// client's version has them. Messages that quote a field's name quote the client's.
-    pub fn faults_before(&self, details: &mut Value) {
-        let Some(faults) = details.get_mut("faults").and_then(Value::as_array_mut) else {
-            return;
-        };
-        for fault in faults {
-            let Some(now) = fault.get("path").and_then(Value::as_str) else {
-                continue;
-            };
-            let before = self.place_before(now);
-            if before == now {
-                continue;
-            }
-            let message = fault.get("message").and_then(Value::as_str);
-            let message = message.map(|text| renamed(text, now, &before));
-            fault["path"] = before.into();
-            if let Some(message) = message {
-                fault["message"] = message.into();
-            }
-        }
-    }
-}
-
-/// The message with the last name of `now` replaced by that of `before`, where it stands quoted.
-fn renamed(message: &str, now: &str, before: &str) -> String {
-    let last = |place: &str| {
-        let name = place.rsplit('/').next().unwrap_or_default();
-        format!("{:?}", name.replace("~1", "/").replace("~0", "~"))
-    };
-    message.replace(&last(now), &last(before))
 }
 
 impl RequestChange {
