@@ -12,7 +12,9 @@ use tokio::time::Instant;
 
 use super::{Call, Limits};
 use crate::dispatch::select::pick_variant;
+use crate::limiter::CountedArgs;
 use crate::registry::snapshot::{Function, Snapshot, Unresolved, Variant};
+use crate::registry::wanted::Wanted;
 use crate::telemetry::CallRecord;
 
 /// A call whose function is known.
@@ -46,6 +48,17 @@ impl Resolved {
 
     pub(super) fn spec(&self) -> &FunctionSpec {
         &self.variant().spec
+    }
+
+    /// The args as limits count by them.
+    pub(super) fn counted_args(&self) -> CountedArgs<'_> {
+        match self.translated_by_worker() {
+            Some(_) => CountedArgs::Unknown,
+            None => CountedArgs::Today {
+                given: &self.call.args,
+                types: self.spec().arg_types.as_ref(),
+            },
+        }
     }
 
     /// The client's version, where the worker translates.
@@ -103,24 +116,17 @@ pub(super) fn by_default(snapshot: &Snapshot, call: &mut Call, version: &str) {
 }
 
 /// The function by its name, whether or not it can be called.
-pub(super) fn find(
-    snapshot: &Snapshot,
-    mut call: Call,
-    limits: Limits,
-) -> Result<Resolved, CallError> {
-    if limits.unknown_is_latest && call.version.is_some() {
-        let (service, name) = (call.service.as_str(), call.request_type.as_str());
-        let known = snapshot.resolve(service, name, call.version.as_deref());
-        if matches!(known, Err(Unresolved::Version(_))) {
-            call.version = None;
-        }
-    }
+pub(super) fn find(snapshot: &Snapshot, call: Call, limits: Limits) -> Result<Resolved, CallError> {
     let (service, name) = (call.service.as_str(), call.request_type.as_str());
-    let caller = (
-        call.identity.user_id.as_deref(),
-        call.caller.api_key.as_deref(),
-    );
-    let found = snapshot.resolve_for(service, name, call.version.as_deref(), caller);
+    let wanted = Wanted {
+        version: call.version.as_deref(),
+        // Filled in where it came to be: `by_default`.
+        default: None,
+        unknown_is_latest: limits.unknown_is_latest,
+        user: call.identity.user_id.as_deref(),
+        api_key: call.caller.api_key.as_deref(),
+    };
+    let found = snapshot.resolve_wanted(service, name, &wanted);
     let function = match found {
         Ok(function) => function.clone(),
         Err(Unresolved::Version(known)) => return Err(unknown_version(&call, known)),
@@ -240,15 +246,14 @@ impl Resolved {
         self.deadline().min(self.started + self.frame_timeout())
     }
 
-    /// Whether its client allows less time than the function says it needs.
-    pub(super) fn is_hurried(&self) -> bool {
-        let own = crate::dispatch::timeout_of(self.spec().timeout, self.limits.timeout);
-        self.frame_timeout() < own
+    /// How long each answer may take as the function says.
+    pub(super) fn own_timeout(&self) -> Duration {
+        crate::dispatch::timeout_of(self.spec().timeout, self.limits.timeout)
     }
 
     /// How long each answer may take; the client may shorten it.
     pub(super) fn frame_timeout(&self) -> Duration {
-        let own = crate::dispatch::timeout_of(self.spec().timeout, self.limits.timeout);
+        let own = self.own_timeout();
         self.call
             .timeout_ms
             .map_or(own, |ms| own.min(Duration::from_millis(ms)))
