@@ -201,6 +201,7 @@ impl Answers {
                     .with_executed(sluice_protocol::Executed::Unknown, false),
             )
         });
+        let came_to_its_end = answer.is_final();
         let answer = match &mut self.each.0 {
             Some(change) => change(answer),
             None => answer,
@@ -210,8 +211,9 @@ impl Answers {
             record.answer(&answer);
         }
         if self.ended {
-            // Nothing is left to cancel.
-            self.cancel.take().map(DropGuard::disarm);
+            // Nothing is left to cancel, but where a change of answers ended the call before.
+            let cancel = self.cancel.take();
+            cancel.filter(|_| came_to_its_end).map(DropGuard::disarm);
             self.guard = None;
             self.over.tell(Some(&answer));
         }

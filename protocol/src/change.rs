@@ -32,13 +32,17 @@
 //! ```
 
 mod chain;
+mod deeper;
 mod node;
 mod operation;
 mod path;
+mod place;
 mod pointer;
 mod print;
 mod read;
 mod read_operation;
+mod room;
+mod told;
 
 use serde_json::Value;
 
@@ -48,9 +52,11 @@ use crate::id::FunctionName;
 use crate::version::ApiVersion;
 
 pub use chain::{Chain, Parts, Step};
-pub use operation::{Action, Literal, MAX_ADDED_BYTES, Operation};
+pub use operation::{Action, Literal, Operation};
 pub use pointer::{MAX_SEGMENTS, Pointer, Segment};
 pub use read::{MAX_CHANGES, MAX_OPERATIONS, MAX_VERSIONS};
+pub use room::{MAX_ADDED_BYTES, MAX_DEEPER, MAX_OPENED};
+pub use told::{Reworded, faults_before, text_before};
 
 /// The versions of a service, oldest first.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -112,9 +118,10 @@ pub enum TranslateError {
     /// It is not one value of its encoding, or has a key twice where changes look.
     #[error("it cannot be translated: {0}")]
     Malformed(String),
-    /// Changes would add more than [`MAX_ADDED_BYTES`].
-    #[error("translated it would be too large")]
-    TooLarge,
+    /// Changes would add more than [`MAX_ADDED_BYTES`], look into more than [`MAX_OPENED`] lists
+    /// and objects, or nest it deeper than [`crate::payload::MAX_DEPTH`] levels: says which.
+    #[error("it is too large to be translated: {0}")]
+    TooLarge(&'static str),
     /// A change in code could not make anything of it.
     #[error("{0}")]
     Refused(String),

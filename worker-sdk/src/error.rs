@@ -176,6 +176,16 @@ impl Error {
         self.0.cause.as_deref()
     }
 
+    /// The same error with text and details as `reword` leaves them.
+    pub(crate) fn reworded(mut self, reword: impl FnOnce(&mut String, Option<&mut Value>)) -> Self {
+        let mut details = self.0.details.take().map(Value::Object);
+        reword(&mut self.0.message, details.as_mut());
+        match details {
+            Some(details) => self.details(details),
+            None => self,
+        }
+    }
+
     pub(crate) fn without_details(mut self) -> Self {
         self.0.details = None;
         self

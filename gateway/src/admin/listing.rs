@@ -35,6 +35,28 @@ struct Function {
     spec: Value,
 }
 
+/// The answer of `GET /v1/services/{service}`.
+#[derive(Debug, Serialize)]
+pub(super) struct One {
+    #[serde(flatten)]
+    service: Service,
+    /// The versions that are translated, oldest first, as the latest config lists them; null: none.
+    versions: Value,
+}
+
+impl One {
+    /// The service of this name, if anything is known of it.
+    pub(super) fn of(status: Status, name: &str) -> Option<Self> {
+        let mut services = status.services.into_iter();
+        let mut service = services.find(|service| service.service == name)?;
+        let versions = service.versions.take();
+        Some(Self {
+            service: service.into(),
+            versions,
+        })
+    }
+}
+
 impl From<Status> for Listing {
     fn from(status: Status) -> Self {
         let services = status.services.into_iter().map(Service::from).collect();

@@ -116,6 +116,12 @@ fn of_services() -> Vec<Route> {
             "Services, their functions and instances, and the configs that were refused.",
         ),
         reads(
+            "/v1/services/{service}",
+            area,
+            get(services::one),
+            "One service, with the versions that are translated and their changes.",
+        ),
+        reads(
             "/v1/refused",
             area,
             get(services::refused),

@@ -1,7 +1,7 @@
 //! Services, their functions, and the configs that were refused.
 
 use axum::Extension;
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
@@ -22,6 +22,17 @@ const CHANGE: Action = Action::write(Area::Services);
 pub(super) async fn list(State(desk): State<Desk>) -> Response {
     match desk.parts.registry.services().await {
         Ok(status) => answer::json(StatusCode::OK, &listing::Listing::from(status)),
+        Err(error) => stopped(error),
+    }
+}
+
+/// `GET /v1/services/{service}`
+pub(super) async fn one(State(desk): State<Desk>, Path(service): Path<String>) -> Response {
+    match desk.parts.registry.services().await {
+        Ok(status) => match listing::One::of(status, &service) {
+            Some(one) => answer::json(StatusCode::OK, &one),
+            None => answer::unknown(&format!("no service {service:?} is known here")),
+        },
         Err(error) => stopped(error),
     }
 }

@@ -1,22 +1,18 @@
 //! Versions in between: a request climbs to the shape that is served today, its answers come down.
 
+mod down;
+mod lines;
 mod resource;
 
-use std::sync::Arc;
+pub(super) use down::Down;
 
-use serde_json::Value;
 use sluice_protocol::change::{Chain, TranslateError};
-use sluice_protocol::function::ResponseType;
-use sluice_protocol::payload::Payload;
-use sluice_protocol::response::Answer;
-use sluice_protocol::{CallError, Encoding, ErrorCode, argument};
+use sluice_protocol::{CallError, ErrorCode, argument};
 
 use super::authorize::Admitted;
 use super::hooks::Hooked;
 use super::resolve::Resolved;
 use super::validate;
-use crate::registry::snapshot::Translation;
-use crate::reply::Reply;
 
 /// A call whose args have the shape that its function takes today, or whose worker sees to that.
 #[derive(Debug)]
@@ -85,12 +81,11 @@ pub(super) fn climb(call: &mut Resolved) -> Result<(), CallError> {
 
 /// Passes the parts of a call through the changes.
 fn through(chain: &Chain, call: &mut Resolved) -> Result<(), TranslateError> {
-    let whole = call.spec().response_type == ResponseType::Sync;
     let call = &mut call.call;
     match &call.http {
         None => call.args = chain.request(&call.args)?,
         Some(request) => {
-            let (params, request) = resource::up(chain, &call.args, request, whole)?;
+            let (params, request) = resource::up(chain, &call.args, request)?;
             call.args = params;
             call.http = Some(request);
         }
@@ -104,17 +99,10 @@ fn untranslatable(call: &Resolved, error: &TranslateError) -> CallError {
         call.spec().label()
     );
     let code = match error {
-        TranslateError::TooLarge => ErrorCode::PayloadTooLarge,
+        TranslateError::TooLarge(_) => ErrorCode::PayloadTooLarge,
         TranslateError::Malformed(_) | TranslateError::Refused(_) => ErrorCode::InvalidArguments,
     };
     CallError::new(code, text)
-}
-
-/// What brings answers down to the client's version.
-#[derive(Debug)]
-pub(super) struct Down {
-    translation: Arc<Translation>,
-    function: Names,
 }
 
 /// How the function is called, for people: today and in the client's version.
@@ -137,105 +125,6 @@ impl Names {
             before,
         }
     }
-}
-
-impl Down {
-    /// Where answers of this call are translated here.
-    pub(super) fn of(call: &Resolved) -> Option<Self> {
-        let translation = call.variant().translation.as_ref()?;
-        // What the worker translates up it translates down.
-        if translation.chain.has_code() {
-            return None;
-        }
-        Some(Self {
-            translation: translation.clone(),
-            function: Names::of(call),
-        })
-    }
-
-    /// Translates what came of the call; streams item by item.
-    pub(super) fn finish(self, outcome: Result<Reply, CallError>) -> Result<Reply, CallError> {
-        match outcome {
-            Ok(Reply::Result(result)) => Ok(Reply::Result(self.result(result))),
-            Ok(reply) => Ok(reply.changed_by(move |answer| self.answer(answer))),
-            Err(error) => Err(self.error(error)),
-        }
-    }
-
-    fn answer(&self, answer: Answer) -> Answer {
-        match answer {
-            Answer::Result(result) => Answer::Result(self.result(result)),
-            // Pieces of a body are no values.
-            item @ Answer::Item { .. } if is_piece(&item) => item,
-            Answer::Item { payload, last } => Answer::Item {
-                payload: self.result(payload),
-                last,
-            },
-            Answer::Error(error) => Answer::Error(Box::new(self.error(*error))),
-            other @ (Answer::AsyncAck | Answer::StreamAck | Answer::StreamEnd) => other,
-        }
-    }
-
-    /// What cannot be translated goes on as it is: the call ran, and its client may make something
-    /// of it.
-    fn result(&self, result: Payload) -> Payload {
-        let chain = &self.translation.chain;
-        if !chain.changes_responses() {
-            return result;
-        }
-        let translated = match result.encoding {
-            Encoding::Http => resource::down(chain, result.clone()),
-            Encoding::Json | Encoding::MessagePack => chain.response(&result),
-        };
-        match translated {
-            Ok(translated) => translated,
-            Err(error) => {
-                tracing::warn!(
-                    function = self.function.before,
-                    %error,
-                    "a result could not be translated down and goes out in today's shape"
-                );
-                result
-            }
-        }
-    }
-
-    fn error(&self, error: CallError) -> CallError {
-        before(error, &self.translation.chain, &self.function)
-    }
-}
-
-fn is_piece(answer: &Answer) -> bool {
-    matches!(answer, Answer::Item { payload, .. } if payload.encoding == Encoding::Http)
-}
-
-/// An error with the client's names for the function and, where changes renamed them, its fields.
-fn before(mut error: CallError, chain: &Chain, names: &Names) -> CallError {
-    error.message = error.message.replace(&names.today, &names.before);
-    let Some(details) = error.details.take() else {
-        return error;
-    };
-    let mut details = Value::Object(*details);
-    let said = |details: &Value| -> Vec<String> {
-        let faults = details["faults"].as_array().into_iter().flatten();
-        let text = |fault: &Value| {
-            format!(
-                "{}: {}",
-                fault["path"].as_str().unwrap_or_default(),
-                fault["message"].as_str().unwrap_or_default()
-            )
-        };
-        faults.map(text).collect()
-    };
-    let today = said(&details);
-    chain.faults_before(&mut details);
-    for (today, before) in today.iter().zip(said(&details)) {
-        error.message = error.message.replacen(today.as_str(), &before, 1);
-    }
-    if let Value::Object(map) = details {
-        error.details = Some(Box::new(map));
-    }
-    error
 }
 
 /// The function's name as the client knows it, in an error about the client's own shape.

@@ -1,10 +1,10 @@
 //! The changes between a client's version and the one that is served, for one function.
 
-use serde_json::Value;
-
+use super::deeper;
 use super::node::Node;
-use super::operation::{MAX_ADDED_BYTES, Operation, Room};
+use super::operation::Operation;
 use super::pointer::{Pointer, Segment};
+use super::room::Room;
 use super::{RequestChange, TranslateError, Versions};
 use crate::argument::ArgTypes;
 use crate::payload::Payload;
@@ -139,7 +139,8 @@ impl Chain {
     /// Args of the client's version, as today's shape has them.
     ///
     /// # Errors
-    /// When they are no value, or have a key twice where changes look.
+    /// When they are no value, have a key twice where changes look, or would take more than changes
+    /// may.
     pub fn request(&self, args: &Payload) -> Result<Payload, TranslateError> {
         let lists = self.steps.iter().flat_map(|step| step.request.lists());
         apply(lists, args)
@@ -163,7 +164,7 @@ impl Chain {
     /// A result or a stream item of today's shape, as the client's version has it.
     ///
     /// # Errors
-    /// When it is no value, or has a key twice where changes look.
+    /// When it is no value, has a key twice where changes look, or would take more than changes may.
     pub fn response(&self, result: &Payload) -> Result<Payload, TranslateError> {
         apply(self.steps.iter().rev().map(|step| &step.response), result)
     }
@@ -192,38 +193,6 @@ impl Chain {
         }
         Pointer(segments).to_string()
     }
-
-    /// Faults of an error's `details`, `{"faults": [{"path": …}]}`, with their places as the
-    /// client's version has them. Messages that quote a field's name quote the client's.
-    pub fn faults_before(&self, details: &mut Value) {
-        let Some(faults) = details.get_mut("faults").and_then(Value::as_array_mut) else {
-            return;
-        };
-        for fault in faults {
-            let Some(now) = fault.get("path").and_then(Value::as_str) else {
-                continue;
-            };
-            let before = self.place_before(now);
-            if before == now {
-                continue;
-            }
-            let message = fault.get("message").and_then(Value::as_str);
-            let message = message.map(|text| renamed(text, now, &before));
-            fault["path"] = before.into();
-            if let Some(message) = message {
-                fault["message"] = message.into();
-            }
-        }
-    }
-}
-
-/// The message with the last name of `now` replaced by that of `before`, where it stands quoted.
-fn renamed(message: &str, now: &str, before: &str) -> String {
-    let last = |place: &str| {
-        let name = place.rsplit('/').next().unwrap_or_default();
-        format!("{:?}", name.replace("~1", "/").replace("~0", "~"))
-    };
-    message.replace(&last(now), &last(before))
 }
 
 impl RequestChange {
@@ -281,9 +250,14 @@ fn apply<'o>(
         return Ok(payload.clone());
     }
     let mut value = Node::of(payload)?;
-    let mut room = Room(MAX_ADDED_BYTES);
+    let mut room = Room::default();
     for operation in operations {
         operation.apply(&mut value, &mut room)?;
     }
-    value.into_payload(payload.encoding)
+    let translated = value.into_payload(payload.encoding)?;
+    if room.deepened() && deeper::too_deep(&translated) {
+        let why = "changes nest it deeper than values may be";
+        return Err(TranslateError::TooLarge(why));
+    }
+    Ok(translated)
 }

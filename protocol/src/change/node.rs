@@ -11,6 +11,7 @@ use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::TranslateError;
+use super::room::Room;
 use crate::payload::{Encoding, Payload, RMPV_DEPTH};
 
 /// The members of an object, in their order.
@@ -55,36 +56,58 @@ impl<'a> Node<'a> {
     }
 
     /// Its members, if it is an object.
-    pub(super) fn object(&mut self) -> Result<Option<&mut Members<'a>>, TranslateError> {
-        self.open()?;
-        Ok(match self {
-            Self::Object(members) => Some(members),
-            _ => None,
-        })
-    }
-
-    /// Its elements, if it is a list.
-    pub(super) fn list(&mut self) -> Result<Option<&mut Vec<Node<'a>>>, TranslateError> {
-        self.open()?;
-        Ok(match self {
-            Self::List(items) => Some(items),
-            _ => None,
-        })
-    }
-
-    /// What it says, if it is a string.
-    pub(super) fn as_text(&self) -> Option<Cow<'_, str>> {
+    pub(super) fn object(
+        &mut self,
+        room: &mut Room,
+    ) -> Result<Option<&mut Members<'a>>, TranslateError> {
+        self.open(room)?;
         match self {
-            Self::Json(json) if json.starts_with('"') => {
-                serde_json::from_str(json).ok().map(Cow::Owned)
+            Self::Object(members) => {
+                // Whoever asks looks for a field, and through all of them if it is not there.
+                room.look(members.len())?;
+                Ok(Some(members))
             }
-            Self::Packed(value) => value.as_str().map(Cow::Borrowed),
-            _ => None,
+            _ => Ok(None),
         }
     }
 
+    /// Its elements, if it is a list.
+    pub(super) fn list(
+        &mut self,
+        room: &mut Room,
+    ) -> Result<Option<&mut Vec<Node<'a>>>, TranslateError> {
+        self.open(room)?;
+        match self {
+            Self::List(items) => {
+                room.look(items.len())?;
+                Ok(Some(items))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// What it says, if it is a string.
+    pub(super) fn text_in(&self, room: &mut Room) -> Result<Option<Cow<'_, str>>, TranslateError> {
+        /// Of text so many bytes are read in the time in which one field is looked at.
+        const PIECE: usize = 16;
+        Ok(match self {
+            Self::Json(json) if json.starts_with('"') => {
+                room.look(json.len() / PIECE)?;
+                serde_json::from_str(json).ok().map(Cow::Owned)
+            }
+            Self::Packed(value) => match value.as_str() {
+                Some(text) => {
+                    room.look(text.len() / PIECE)?;
+                    Some(Cow::Borrowed(text))
+                }
+                None => None,
+            },
+            _ => None,
+        })
+    }
+
     /// Reads one level, where it is a list or an object.
-    fn open(&mut self) -> Result<(), TranslateError> {
+    fn open(&mut self, room: &mut Room) -> Result<(), TranslateError> {
         let opened = match self {
             Self::Json(Cow::Borrowed(text)) => open_json(text)?,
             // Members of owned text have to be owned as well; only literals of changes are.
@@ -93,6 +116,7 @@ impl<'a> Node<'a> {
             Self::Object(_) | Self::List(_) => None,
         };
         if let Some(opened) = opened {
+            room.open()?;
             *self = opened;
         }
         Ok(())
@@ -204,7 +228,8 @@ impl<'a> Visitor<'a> for Level {
     }
 
     fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Node<'a>, A::Error> {
-        let mut members: Members<'a> = Vec::with_capacity(8);
+        // Of many small objects each would pay for fields that it has not.
+        let mut members: Members<'a> = Vec::new();
         let mut seen = Keys::default();
         while let Some(Key(key)) = map.next_key()? {
             if seen.has(&members, &key) {

@@ -3,12 +3,10 @@
 use std::borrow::Cow;
 
 use super::TranslateError;
-use super::node::{Members, Node};
-use super::pointer::{Pointer, Segment};
-
-/// The most bytes that the literals of changes may add to one value: with `*`, a small literal is
-/// written once for each element that a client sent.
-pub const MAX_ADDED_BYTES: usize = 4 * 1024 * 1024;
+use super::node::Node;
+use super::place::{each, find, holder, position, prune, put, reachable, take};
+use super::pointer::Pointer;
+use super::room::Room;
 
 /// What is done at each place that `at` names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,21 +114,6 @@ impl Literal {
     }
 }
 
-/// How many bytes may still be added.
-#[derive(Debug)]
-pub(super) struct Room(pub(super) usize);
-
-impl Room {
-    fn take(&mut self, bytes: usize) -> Result<(), TranslateError> {
-        // Nothing is free: keys, quotes and commas count as well.
-        self.0 = self
-            .0
-            .checked_sub(bytes + 8)
-            .ok_or(TranslateError::TooLarge)?;
-        Ok(())
-    }
-}
-
 impl Operation {
     /// Does it, at every place.
     pub(super) fn apply(
@@ -138,7 +121,10 @@ impl Operation {
         value: &mut Node<'_>,
         room: &mut Room,
     ) -> Result<(), TranslateError> {
-        each(value, &self.at.0, &mut |node| self.action.apply(node, room))
+        room.deepen(self.deepens())?;
+        each(value, &self.at.0, room, &mut |node, room| {
+            self.action.apply(node, room)
+        })
     }
 
     /// What undoes it in a value of the same shape; `None`: nothing can.
@@ -151,130 +137,11 @@ impl Operation {
     }
 }
 
-/// Every place that `at` names, below `node`.
-fn each<'a>(
-    node: &mut Node<'a>,
-    at: &[Segment],
-    act: &mut impl FnMut(&mut Node<'a>) -> Result<(), TranslateError>,
-) -> Result<(), TranslateError> {
-    let Some((segment, below)) = at.split_first() else {
-        return act(node);
-    };
-    match segment {
-        Segment::Every => match node.list()? {
-            Some(items) => items.iter_mut().try_for_each(|item| each(item, below, act)),
-            None => Ok(()),
-        },
-        Segment::Key(key) => match child(node, key)? {
-            Some(node) => each(node, below, act),
-            None => Ok(()),
-        },
-    }
-}
-
-fn child<'n, 'a>(
-    node: &'n mut Node<'a>,
-    key: &str,
-) -> Result<Option<&'n mut Node<'a>>, TranslateError> {
-    node.object()?;
-    Ok(match node {
-        Node::Object(members) => position(members, key).map(|i| &mut members[i].1),
-        Node::List(items) => key.parse().ok().and_then(|i: usize| items.get_mut(i)),
-        Node::Json(_) | Node::Packed(_) => None,
-    })
-}
-
-fn position(members: &Members<'_>, key: &str) -> Option<usize> {
-    members.iter().position(|(k, _)| k == key)
-}
-
-/// The value at `path`.
-fn find<'n, 'a>(
-    node: &'n mut Node<'a>,
-    path: &[Segment],
-) -> Result<Option<&'n mut Node<'a>>, TranslateError> {
-    let mut node = node;
-    for segment in path {
-        let Segment::Key(key) = segment else {
-            return Ok(None);
-        };
-        match child(node, key)? {
-            Some(below) => node = below,
-            None => return Ok(None),
-        }
-    }
-    Ok(Some(node))
-}
-
-/// The object that holds `path`, and the key that it has there.
-fn holder<'n, 'a, 'p>(
-    node: &'n mut Node<'a>,
-    path: &'p [Segment],
-) -> Result<Option<(&'n mut Members<'a>, &'p str)>, TranslateError> {
-    let Some((Segment::Key(key), parents)) = path.split_last() else {
-        return Ok(None);
-    };
-    let Some(node) = find(node, parents)? else {
-        return Ok(None);
-    };
-    Ok(node.object()?.map(|members| (members, key.as_str())))
-}
-
-fn take<'a>(node: &mut Node<'a>, path: &[Segment]) -> Result<Option<Node<'a>>, TranslateError> {
-    Ok(holder(node, path)?
-        .and_then(|(members, key)| position(members, key).map(|i| members.remove(i).1)))
-}
-
-/// Whether a value can be put at `path`: what is on the way is an object, or not there.
-fn reachable(node: &mut Node<'_>, path: &[Segment]) -> Result<bool, TranslateError> {
-    let Some((Segment::Key(key), below)) = path.split_first() else {
-        return Ok(path.is_empty());
-    };
-    let Some(members) = node.object()? else {
-        return Ok(false);
-    };
-    match position(members, key) {
-        Some(i) if !below.is_empty() => reachable(&mut members[i].1, below),
-        _ => Ok(true),
-    }
-}
-
-/// Puts a value at `path`, which is [`reachable`].
-fn put<'a>(node: &mut Node<'a>, path: &[Segment], value: Node<'a>) -> Result<(), TranslateError> {
-    let Some((Segment::Key(key), below)) = path.split_first() else {
-        *node = value;
-        return Ok(());
-    };
-    let Some(members) = node.object()? else {
-        return Ok(());
-    };
-    let index = position(members, key).unwrap_or_else(|| {
-        members.push((Cow::Owned(key.clone()), Node::Object(Members::new())));
-        members.len() - 1
-    });
-    put(&mut members[index].1, below, value)
-}
-
-/// Takes away objects on the way to `path` that are empty.
-fn prune(node: &mut Node<'_>, path: &[Segment]) -> Result<(), TranslateError> {
-    for end in (1..path.len()).rev() {
-        let empty = match find(node, &path[..end])? {
-            Some(parent) => parent.object()?.is_some_and(|members| members.is_empty()),
-            None => false,
-        };
-        if !empty {
-            break;
-        }
-        take(node, &path[..end])?;
-    }
-    Ok(())
-}
-
 impl Action {
     fn apply(&self, node: &mut Node<'_>, room: &mut Room) -> Result<(), TranslateError> {
         match self {
             Self::Rename { from, to } => {
-                let Some(members) = node.object()? else {
+                let Some(members) = node.object(room)? else {
                     return Ok(());
                 };
                 if let Some(index) = position(members, from) {
@@ -289,25 +156,25 @@ impl Action {
             }
             Self::Move { from, to, prune } => shift(node, from, to, *prune, room),
             Self::Default { path, value } => {
-                if reachable(node, &path.0)? && find(node, &path.0)?.is_none() {
+                if reachable(node, &path.0, room)? && find(node, &path.0, room)?.is_none() {
                     room.take(path.bytes())?;
-                    put(node, &path.0, value.node(room)?)?;
+                    put(node, &path.0, value.node(room)?, room)?;
                 }
                 Ok(())
             }
             Self::Set { path, value } => {
-                if reachable(node, &path.0)? {
+                if reachable(node, &path.0, room)? {
                     room.take(path.bytes())?;
-                    put(node, &path.0, value.node(room)?)?;
+                    put(node, &path.0, value.node(room)?, room)?;
                 }
                 Ok(())
             }
-            Self::Drop { path } => take(node, &path.0).map(drop),
+            Self::Drop { path } => take(node, &path.0, room).map(drop),
             Self::MapValues { path, values } => map_values(node, path, values, room),
             Self::Wrap { path, key } => wrap(node, path, key.as_deref(), room),
-            Self::Unwrap { path, key } => unwrap(node, path, key.as_deref()),
+            Self::Unwrap { path, key } => unwrap(node, path, key.as_deref(), room),
             Self::Split { path, into, by } => split(node, path, into, by, room),
-            Self::Join { from, path, by } => join(node, from, path, by),
+            Self::Join { from, path, by } => join(node, from, path, by, room),
         }
     }
 
@@ -354,18 +221,18 @@ fn shift(
     and_prune: bool,
     room: &mut Room,
 ) -> Result<(), TranslateError> {
-    let Some(value) = take(node, &from.0)? else {
+    let Some(value) = take(node, &from.0, room)? else {
         return Ok(());
     };
     if and_prune {
-        prune(node, &from.0)?;
+        prune(node, &from.0, room)?;
     }
-    if reachable(node, &to.0)? {
+    if reachable(node, &to.0, room)? {
         room.take(to.bytes())?;
-        return put(node, &to.0, value);
+        return put(node, &to.0, value, room);
     }
     // Something else stands in the way: all stays as it was.
-    put(node, &from.0, value)
+    put(node, &from.0, value, room)
 }
 
 fn map_values(
@@ -374,11 +241,12 @@ fn map_values(
     values: &[(String, String)],
     room: &mut Room,
 ) -> Result<(), TranslateError> {
-    let Some(node) = find(node, &path.0)? else {
+    let Some(node) = find(node, &path.0, room)? else {
         return Ok(());
     };
+    room.look(values.len())?;
     let new = node
-        .as_text()
+        .text_in(room)?
         .and_then(|text| values.iter().find(|(old, _)| *old == text));
     if let Some((_, new)) = new {
         room.take(new.len())?;
@@ -393,7 +261,7 @@ fn wrap(
     key: Option<&str>,
     room: &mut Room,
 ) -> Result<(), TranslateError> {
-    let Some(node) = find(node, &path.0)? else {
+    let Some(node) = find(node, &path.0, room)? else {
         return Ok(());
     };
     room.take(key.map_or(0, str::len))?;
@@ -405,16 +273,21 @@ fn wrap(
     Ok(())
 }
 
-fn unwrap(node: &mut Node<'_>, path: &Pointer, key: Option<&str>) -> Result<(), TranslateError> {
-    let Some(node) = find(node, &path.0)? else {
+fn unwrap(
+    node: &mut Node<'_>,
+    path: &Pointer,
+    key: Option<&str>,
+    room: &mut Room,
+) -> Result<(), TranslateError> {
+    let Some(node) = find(node, &path.0, room)? else {
         return Ok(());
     };
     let inner = match key {
         Some(key) => node
-            .object()?
+            .object(room)?
             .and_then(|members| position(members, key).map(|i| members.swap_remove(i).1)),
         None => node
-            .list()?
+            .list(room)?
             .and_then(|items| (!items.is_empty()).then(|| items.swap_remove(0))),
     };
     if let Some(inner) = inner {
@@ -430,13 +303,13 @@ fn split(
     by: &str,
     room: &mut Room,
 ) -> Result<(), TranslateError> {
-    let Some((members, key)) = holder(node, &path.0)? else {
+    let Some((members, key)) = holder(node, &path.0, room)? else {
         return Ok(());
     };
     let Some(index) = position(members, key) else {
         return Ok(());
     };
-    let Some(text) = members[index].1.as_text().map(Cow::into_owned) else {
+    let Some(text) = members[index].1.text_in(room)?.map(Cow::into_owned) else {
         return Ok(());
     };
     members.remove(index);
@@ -456,8 +329,9 @@ fn join(
     from: &[String],
     path: &Pointer,
     by: &str,
+    room: &mut Room,
 ) -> Result<(), TranslateError> {
-    let Some((members, key)) = holder(node, &path.0)? else {
+    let Some((members, key)) = holder(node, &path.0, room)? else {
         return Ok(());
     };
     let mut parts: Vec<String> = Vec::with_capacity(from.len());
@@ -465,7 +339,7 @@ fn join(
         let Some(index) = position(members, name) else {
             continue;
         };
-        let text = members[index].1.as_text().map(Cow::into_owned);
+        let text = members[index].1.text_in(room)?.map(Cow::into_owned);
         if let Some(text) = text {
             parts.push(text);
             members.remove(index);

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::deeper;
 use super::read_operation::operations;
 use super::{Change, Concerns, Operation, Pointer, RequestChange, Version, Versions};
 use crate::argument::ArgTypes;
@@ -106,6 +107,9 @@ pub(super) fn versions(value: &Value) -> Result<Versions, Vec<FieldFault>> {
     }
     if all.iter().map(|v| v.changes.len()).sum::<usize>() > MAX_CHANGES {
         faults.add(format!("must have at most {MAX_CHANGES} changes in all"));
+    }
+    if faults.all.is_empty() {
+        deeper::check(&all, &mut faults);
     }
     if faults.all.is_empty() {
         Ok(Versions(all))

@@ -110,13 +110,29 @@ async fn code_translates_and_permission_and_args_are_checked_behind_it() {
         "{refused:?}"
     );
     let faults = refused.details.unwrap()["faults"].clone();
-    let paths: Vec<&Value> = faults
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|f| &f["path"])
-        .collect();
+    let faults = faults.as_array().unwrap();
+    let paths: Vec<&Value> = faults.iter().map(|f| &f["path"]).collect();
     assert_eq!(paths, ["/more", "/minutes"]);
+    let messages: Vec<&str> = faults
+        .iter()
+        .map(|f| f["message"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        refused.error,
+        format!(
+            "the args of devices.remind@1 are not valid: /more: {}; /minutes: {}",
+            messages[0], messages[1]
+        )
+    );
+    let missing = json!({"minutes": 1});
+    let (_, refused) = call(&client, "1", "remind", missing).await;
+    assert_eq!(refused.code(), "permission_denied");
+    assert_eq!(refused.error, "you may not call devices.remind@1");
+    let (_, refused) = call(&client, "2", "remind", json!({"user": "u1"})).await;
+    let fault = &refused.details.as_ref().unwrap()["faults"][0];
+    assert_eq!(fault["path"], "/minutes", "{refused:?}");
+    assert!(refused.error.contains("devices.remind@2"), "{refused:?}");
+    assert!(!format!("{refused:?}").contains("seconds"), "{refused:?}");
     let unlucky = json!({"who": "u1", "minutes": 13});
     let (_, refused) = call(&client, "1", "remind", unlucky).await;
     assert_eq!(refused.code(), "unlucky");

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sluice_e2e::cluster::Cluster;
 use sluice_e2e::gateway::GatewayBuilder;
 use sluice_e2e::http::Client;
-use sluice_e2e::{Error, eventually};
+use sluice_e2e::{Error, binaries, eventually};
 use sluice_worker::change::{Declared, Operation};
 use sluice_worker::{Arg, Function, Worker, WorkerBuilder};
 
@@ -262,5 +262,48 @@ async fn callers_are_counted_by_the_version_that_they_named() {
         .await
         .unwrap();
     }
+    worker.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_lies_between_versions_is_told_to_operators() {
+    let cluster = cluster(with_operator).await;
+    let worker = devices(&cluster.broker().url(), false)
+        .start()
+        .await
+        .unwrap();
+    let client = cluster.gateway(0).client().unwrap();
+    served(&client, "create").await;
+    let (status, told) = ask(&cluster, Method::GET, "/v1/services/devices", json!({})).await;
+    assert_eq!(
+        (status, &told["service"]),
+        (200, &json!("devices")),
+        "{told}"
+    );
+    assert_eq!(told["versions"][1]["version"], "2", "{told}");
+    let (status, told) = ask(&cluster, Method::GET, "/v1/services/gadgets", json!({})).await;
+    assert_eq!(status, 404, "{told}");
+    let diff = |words: &[&str]| {
+        let mut command = std::process::Command::new(binaries::ours("sluice").unwrap());
+        command.args(["versions", "diff"]).args(words);
+        command.env("SLUICE_ADMIN_URL", cluster.gateway(0).admin_url());
+        command.env("SLUICE_ADMIN_TOKEN", TOKEN);
+        tokio::task::spawn_blocking(move || command.output().unwrap())
+    };
+    let output = diff(&["devices", "1", "3"]).await.unwrap();
+    let (out, err) = (
+        output.stdout,
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    );
+    assert!(output.status.success(), "{err}");
+    assert_eq!(
+        String::from_utf8(out).unwrap(),
+        "1  label  (create)\n    args    name becomes label\n    result  label becomes name\n\
+         2  title  (create)\n    args    label becomes title\n    result  title becomes label\n"
+    );
+    let output = diff(&["gadgets", "1", "3"]).await.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(err.contains("no service \"gadgets\""), "{err}");
     worker.shutdown().await.unwrap();
 }

@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-use sluice_protocol::change::{Chain, Step, TranslateError};
+use serde_json::json;
+use sluice_protocol::change::{Chain, Step, TranslateError, faults_before, text_before};
 use sluice_protocol::function::{FunctionSpec, ServiceConfig};
 use sluice_protocol::{ErrorCode, Executed, Identity, Payload, argument};
 
@@ -20,6 +20,10 @@ pub(crate) type Chains = HashMap<String, Arc<Translation>>;
 pub(crate) struct Translation {
     chain: Chain,
     steps: Vec<(Step, Option<Arc<dyn Change>>)>,
+    /// The function as it is called today, for people.
+    today: String,
+    /// The same in the client's version.
+    before: String,
 }
 
 /// The chains that run here, for each function of `config` in its order.
@@ -36,7 +40,14 @@ pub(crate) fn chains(config: &ServiceConfig, finished: &Finished) -> Vec<Chains>
         };
         let steps = chain.steps().iter().map(step).collect();
         let version = translated.version.to_string();
-        all[translated.function].insert(version, Arc::new(Translation { chain, steps }));
+        let spec = &config.functions[translated.function];
+        let translation = Translation {
+            today: spec.label(),
+            before: format!("{}.{}@{version}", spec.service, spec.request_type),
+            chain,
+            steps,
+        };
+        all[translated.function].insert(version, Arc::new(translation));
     }
     all
 }
@@ -54,15 +65,18 @@ impl Translation {
             .check_permission
             .permits(spec.arg_orders.as_ref(), identity, &args)
         {
-            let text = format!("you may not call {}", spec.label());
+            let text = format!("you may not call {}", self.before);
             return Err(Error::of(ErrorCode::PermissionDenied, text));
         }
         match argument::check(spec.arg_types.as_ref(), args) {
             Ok(checked) => Ok(checked.into_payload()),
             Err(faults) => {
                 let list: Vec<String> = faults.iter().map(ToString::to_string).collect();
-                let label = spec.label();
-                let text = format!("the args of {label} are not valid: {}", list.join("; "));
+                let text = format!(
+                    "the args of {} are not valid: {}",
+                    self.today,
+                    list.join("; ")
+                );
                 let error = Error::of(ErrorCode::InvalidArguments, text);
                 Err(self.error(error.details(json!({ "faults": faults }))))
             }
@@ -73,7 +87,7 @@ impl Translation {
         let mut args = args;
         for (step, code) in &self.steps {
             args = match code {
-                None => step.request(&args).map_err(|e| refused(&e))?,
+                None => step.request(&args).map_err(|e| self.refused(&e))?,
                 Some(code) => {
                     let encoding = args.encoding;
                     let value = code.request(decode_args(&args)?);
@@ -102,19 +116,16 @@ impl Translation {
         Ok(result)
     }
 
-    /// An error whose faults stand where the client wrote what they are about.
+    /// An error in the client's words: its faults stand where the client wrote what they are
+    /// about, and its text names the version that the client called.
     pub(crate) fn error(&self, error: Error) -> Error {
-        let Some(Value::Array(faults)) = error.detail("faults").cloned() else {
-            return error;
-        };
-        let before = faults.into_iter().map(|mut fault| {
-            if let Some(place) = fault["path"].as_str() {
-                fault["path"] = self.place(place).into();
+        error.reworded(|text, details| {
+            *text = text.replace(&self.today, &self.before);
+            if let Some(details) = details {
+                let faults = faults_before(details, |place| self.place(place));
+                *text = text_before(text, &faults);
             }
-            fault
-        });
-        let faults: Vec<Value> = before.collect();
-        error.details(json!({ "faults": faults }))
+        })
     }
 
     fn place(&self, place: &str) -> String {
@@ -127,14 +138,17 @@ impl Translation {
             Some(code) => code.place(&place),
         })
     }
-}
 
-fn refused(error: &TranslateError) -> Error {
-    let code = match error {
-        TranslateError::TooLarge => ErrorCode::PayloadTooLarge,
-        TranslateError::Malformed(_) | TranslateError::Refused(_) => ErrorCode::InvalidArguments,
-    };
-    Error::of(code, format!("the args are not valid: {error}"))
+    fn refused(&self, error: &TranslateError) -> Error {
+        let code = match error {
+            TranslateError::TooLarge(_) => ErrorCode::PayloadTooLarge,
+            TranslateError::Malformed(_) | TranslateError::Refused(_) => {
+                ErrorCode::InvalidArguments
+            }
+        };
+        let label = &self.before;
+        Error::of(code, format!("the args of {label} are not valid: {error}"))
+    }
 }
 
 impl std::fmt::Debug for Translation {

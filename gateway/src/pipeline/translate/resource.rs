@@ -7,17 +7,25 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::{Map, Value};
 use sluice_protocol::Payload;
 use sluice_protocol::change::{Chain, Parts, TranslateError};
-use sluice_protocol::http::{Field, ResponseHead};
+use sluice_protocol::http::{CHUNK_HEAD, Field, ResponseHead};
 use sluice_protocol::request::no_args;
 
 use crate::pipeline::HttpRequest;
 
 /// What asks for a part or a coding of today's representation, of which none can be translated.
 const OF_BYTES: [&str; 3] = ["range", "if-range", "accept-encoding"];
+/// What lines of JSON are called; no name of them is registered.
+const LINES: [&str; 4] = [
+    "application/x-ndjson",
+    "application/ndjson",
+    "application/jsonl",
+    "application/x-jsonlines",
+];
 /// What is said of the bytes of a body, and is wrong once they have changed.
 const ABOUT_BYTES: [&str; 6] = [
     "content-length",
@@ -28,13 +36,11 @@ const ABOUT_BYTES: [&str; 6] = [
     "accept-ranges",
 ];
 
-/// Path parameters and request, as today's resource takes them. `whole`: whether its answers come
-/// whole; of pieces nothing is translated.
+/// Path parameters and request, as today's resource takes them.
 pub(super) fn up(
     chain: &Chain,
     params: &Payload,
     request: &HttpRequest,
-    whole: bool,
 ) -> Result<(Payload, Arc<HttpRequest>), TranslateError> {
     let mut request = request.clone();
     let has_body = !request.body.is_empty() && is_json(&request.head.headers);
@@ -58,7 +64,7 @@ pub(super) fn up(
     if chain.changes_query() {
         request.head.query = query_of(&translated.query);
     }
-    if whole && chain.changes_responses() {
+    if chain.changes_responses() {
         let mark = mark(chain);
         let headers = &mut request.head.headers;
         headers.retain(|(name, _)| !OF_BYTES.contains(&name.as_str()));
@@ -77,37 +83,77 @@ pub(super) fn down(chain: &Chain, message: Payload) -> Result<Payload, Translate
     let Some((head, body)) = message.split_http() else {
         return Ok(message);
     };
-    let mut head = ResponseHead::parse(head).map_err(|e| malformed(e.to_string()))?;
-    let mark = mark(chain);
-    for (name, value) in &mut head.headers {
-        if name == "etag" {
-            *value = marked(value, &mark);
-        }
-    }
-    let succeeded = (200..300).contains(&head.status);
-    let body = if succeeded && !body.is_empty() && is_json(&head.headers) {
-        chain.response(&Payload::json(body))?.bytes
+    let head = ResponseHead::parse(head).map_err(|e| malformed(e.to_string()))?;
+    let body = if !body.is_empty() && is_json(&head.headers) {
+        body_down(chain, body, !(200..300).contains(&head.status))?
     } else {
         body
     };
-    // Also of a HEAD's answer, which has the fields of the body that it leaves out.
-    let fields = &mut head.headers;
-    fields.retain(|(name, _)| !ABOUT_BYTES.contains(&name.as_str()));
+    let head = relabelled(chain, head);
     let head = head.to_value().map_err(|e| malformed(e.to_string()))?;
     Ok(Payload::http(&head, &body))
 }
 
+/// The head of the first piece of an answer, as the client's version has it; `None`: it has none.
+pub(super) fn head_down(chain: &Chain, first: &Payload) -> Option<String> {
+    let head = ResponseHead::parse(first.split_http()?.0).ok()?;
+    relabelled(chain, head).to_value().ok()
+}
+
+/// A piece that is not the first.
+pub(super) fn chunk(body: &[u8]) -> Payload {
+    Payload::http(CHUNK_HEAD, body)
+}
+
+/// A whole body of JSON; of errors, what they say of fields.
+pub(super) fn body_down(chain: &Chain, body: Bytes, fault: bool) -> Result<Bytes, TranslateError> {
+    if fault {
+        return Ok(chain.problem_before(&body).map_or(body, Bytes::from));
+    }
+    match chain.changes_responses() {
+        true => Ok(chain.response(&Payload::json(body))?.bytes),
+        false => Ok(body),
+    }
+}
+
+/// A head without what is wrong once the body has changed, its tag marked with the version.
+fn relabelled(chain: &Chain, mut head: ResponseHead) -> ResponseHead {
+    let fault = !(200..300).contains(&head.status);
+    if !chain.changes_responses() && !fault {
+        return head;
+    }
+    if chain.changes_responses() {
+        let mark = mark(chain);
+        for (name, value) in &mut head.headers {
+            if name == "etag" {
+                *value = marked(value, &mark);
+            }
+        }
+    }
+    // Also of a HEAD's answer, which has the fields of the body that it leaves out.
+    let fields = &mut head.headers;
+    fields.retain(|(name, _)| !ABOUT_BYTES.contains(&name.as_str()));
+    head
+}
+
 /// JSON that nothing has packed.
-fn is_json(fields: &[Field]) -> bool {
+pub(super) fn is_json(fields: &[Field]) -> bool {
+    essence(fields).is_some_and(|e| e == "application/json" || e.ends_with("+json"))
+}
+
+/// Lines of JSON that nothing has packed.
+pub(super) fn is_lines(fields: &[Field]) -> bool {
+    essence(fields).is_some_and(|essence| LINES.contains(&essence.as_str()))
+}
+
+/// The media type of a body that has no coding, without its parameters.
+fn essence(fields: &[Field]) -> Option<String> {
     let of = |name: &str| fields.iter().find(|(own, _)| own == name);
     if of("content-encoding").is_some_and(|(_, coding)| coding != "identity") {
-        return false;
+        return None;
     }
     let essence = of("content-type").and_then(|(_, value)| value.split(';').next());
-    essence.is_some_and(|essence| {
-        let essence = essence.trim().to_ascii_lowercase();
-        essence == "application/json" || essence.ends_with("+json")
-    })
+    essence.map(|essence| essence.trim().to_ascii_lowercase())
 }
 
 /// A query as an object: each name with its value, or the list of them.
@@ -205,7 +251,6 @@ fn each_tag(list: &str, change: impl Fn(&str) -> String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use sluice_protocol::change::Versions;
     use sluice_protocol::http::RequestHead;
 
@@ -243,7 +288,7 @@ mod tests {
     #[test]
     fn body_query_and_path_climb_each_for_themselves() {
         let given = request("q=a%20b&x=1&x=2&q2", &[JSON], r#"{"name":"Emma","q":1.50}"#);
-        let (path, up) = up(&chain(), &Payload::json(r#"{"book":7}"#), &given, true).unwrap();
+        let (path, up) = up(&chain(), &Payload::json(r#"{"book":7}"#), &given).unwrap();
         assert_eq!(path.bytes, r#"{"id":7}"#);
         assert_eq!(up.body, r#"{"title":"Emma","q":1.50}"#);
         let query = up.head.query.as_deref().unwrap();
@@ -260,18 +305,18 @@ mod tests {
             &[],
         ] {
             let given = request("", headers, r#"{"name":"Emma"}"#);
-            let (_, up) = up(&chain(), &no_args(), &given, true).unwrap();
+            let (_, up) = up(&chain(), &no_args(), &given).unwrap();
             assert_eq!(up.body, given.body, "{headers:?}");
         }
         let broken = request("", &[JSON], r#"{"name":"#);
-        assert!(up(&chain(), &no_args(), &broken, true).is_err());
+        assert!(up(&chain(), &no_args(), &broken).is_err());
     }
 
     #[test]
     fn tags_belong_to_a_version() {
         let raised = |value: &str| {
             let fields = [("if-none-match", value), ("range", "bytes=0-1")];
-            let (_, up) = up(&chain(), &no_args(), &request("", &fields, ""), true).unwrap();
+            let (_, up) = up(&chain(), &no_args(), &request("", &fields, "")).unwrap();
             assert_eq!(up.head.headers.len(), 1, "no part can be translated");
             up.head.headers[0].1.clone()
         };
@@ -299,6 +344,38 @@ mod tests {
         for tag in ["\"a,b\"", "W/\"7\"", "\"\""] {
             assert_eq!(raised(&head(tag)), tag, "there and back");
         }
+    }
+
+    #[test]
+    fn errors_name_the_fields_of_the_version() {
+        let said = |body: &str| {
+            let head = ResponseHead {
+                status: 422,
+                headers: vec![("content-type".into(), "application/problem+json".into())],
+            };
+            let message = Payload::http(&head.to_value().unwrap(), body.as_bytes());
+            let down = down(&chain(), message).unwrap();
+            let body = down.split_http().unwrap().1;
+            serde_json::from_slice::<Value>(&body).unwrap()
+        };
+        let fault = |path: &str, name: &str| serde_json::json!({"path": path, "message": format!("{name:?} is too long")});
+        let of = |path: &str, name: &str| {
+            serde_json::json!({
+                "error": format!("not valid: {path}: {name:?} is too long; and more"),
+                "details": {"faults": [fault(path, name), fault("/year", "year")], "n": 1},
+            })
+        };
+        assert_eq!(
+            said(&of("/title", "title").to_string()),
+            of("/name", "name")
+        );
+        let problem = |name: &str| {
+            serde_json::json!({"title": "Invalid", "detail": format!("#/{name}: empty"),
+                "errors": [{"pointer": format!("#/{name}"), "detail": "empty"}]})
+        };
+        assert_eq!(said(&problem("title").to_string()), problem("name"));
+        let top = |name: &str| serde_json::json!({"faults": [fault(&format!("/{name}/0"), "0")]});
+        assert_eq!(said(&top("title").to_string()), top("name"));
     }
 
     #[test]
