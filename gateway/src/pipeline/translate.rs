@@ -2,6 +2,8 @@
 
 mod resource;
 
+pub(crate) use self::resource::each_tag;
+
 use std::sync::Arc;
 
 use serde_json::Value;
