@@ -337,6 +337,7 @@ async fn start_registry(
         subjects: subjects.clone(),
         options: config.registry.clone(),
         functions: config.functions.clone(),
+        taken: crate::edge::taken_paths(config),
     })?;
     let name = format!("sluice-gateway {} registry", config.gateway.id);
     let connection = nats::connect(&config.nats, &name, nats::REGISTRY_QUEUE).await?;

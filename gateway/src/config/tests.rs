@@ -119,6 +119,8 @@ fn every_option_can_come_from_the_environment() {
                 "services" => "users".to_owned(),
                 "tokens" => "ops 0123456789abcdef *".to_owned(),
                 "cors_origins" | "check_origin" => "*".to_owned(),
+                "compression" => "gzip".to_owned(),
+                "cors_headers" | "cors_expose" => "x-tenant".to_owned(),
                 "topics" => "rpc:* call reply".to_owned(),
                 "sources" => "field".to_owned(),
                 "default" if section.name == "versions" => "1".to_owned(),
