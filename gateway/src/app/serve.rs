@@ -226,13 +226,13 @@ impl Running {
             admin,
             telemetry: telemetry.clone(),
             tracer: tracer.clone(),
+            levels: extras.levels,
         };
         let diagnostics = Arc::new(Diagnostics::new(parts, peers));
         let answering = diagnostics::peers::answer_others(diagnostics.clone(), background.clone());
         tokio::spawn(answering);
         let router = admin::router(admin::Parts {
             usage: steering::count_callers(&config, &registry, &background)?,
-            breakers,
             bulkheads: Bulkheads::new(registry.clone()),
             sticky: stores.open()?.sticky,
             live: live.clone(),
@@ -242,7 +242,6 @@ impl Running {
             limiter: limits.limiter.clone(),
             identifier: identifier.clone(),
             telemetry: telemetry.clone(),
-            levels: extras.levels,
             steering: steering.clone(),
             diagnostics,
         });

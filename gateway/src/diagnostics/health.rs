@@ -49,7 +49,7 @@ impl Diagnostics {
             Ok(status) => parts.extend([registry(&status), workers(&status)]),
             Err(error) => parts.push(part("registry", Level::Error, error.to_string())),
         }
-        parts.push(self.breakers());
+        parts.push(self.spared());
         Ok(HealthReport {
             status: parts.iter().map(|p| p.status).max().unwrap_or_default(),
             parts,
@@ -90,7 +90,7 @@ impl Diagnostics {
         })
     }
 
-    fn breakers(&self) -> PartHealth {
+    fn spared(&self) -> PartHealth {
         let open: Vec<String> = self
             .breakers
             .list()
