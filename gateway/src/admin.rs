@@ -106,6 +106,7 @@ pub fn router(parts: Parts) -> Router {
             access: access.clone(),
             audit: audit.clone(),
             action: route.action,
+            telemetry: parts.telemetry.clone(),
         };
         let layer = axum::middleware::from_fn_with_state(state, guard);
         router = router.route(route.path, route.handler.route_layer(layer));
@@ -123,6 +124,14 @@ pub fn router(parts: Parts) -> Router {
             )
         })
         .with_state(Desk { parts, audit })
+}
+
+/// `GET /v1/services` and all others.
+#[cfg(test)]
+pub(crate) fn route_names() -> Vec<String> {
+    let all = routes::all().into_iter();
+    all.map(|route| format!("{} {}", route.method, route.path))
+        .collect()
 }
 
 /// Serves until `stop`.

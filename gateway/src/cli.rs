@@ -4,6 +4,7 @@
 //! [`Exit`] or a [`Failure`]: the one place that turns both into exit codes is [`run`].
 
 mod api_key;
+mod audit;
 mod breakers;
 mod broker;
 mod call;
@@ -12,6 +13,8 @@ mod client;
 mod cluster;
 mod completion;
 mod connections;
+#[cfg(test)]
+mod covered;
 mod dev;
 mod disable;
 pub mod docs;
@@ -28,11 +31,14 @@ mod log;
 mod logging;
 mod new;
 mod operator;
+mod refused;
 mod revoke;
+mod running;
 mod serve;
 mod services;
 mod stats;
 mod steer;
+mod sticky;
 mod terminal;
 #[cfg(test)]
 mod testing;
@@ -116,8 +122,16 @@ pub enum Command {
     Trace(trace::Args),
     /// Whether all gateways and workers have a version of a service.
     Verify(verify::Args),
-    /// Rate limits: list, look, count one call by hand, reset.
+    /// Rate limits: list, look, set, remove, count one call by hand, reset.
     Limits(limits::Args),
+    /// Which instance a sticky key is bound to: look, forget.
+    Sticky(sticky::Args),
+    /// Configs of workers that were refused, with every reason.
+    Refused(refused::Args),
+    /// Who changed what, and who was refused.
+    Audit(audit::Args),
+    /// The configuration of a gateway as it runs, secrets masked.
+    Config(running::Args),
     /// Write functions as example requests, or as a configuration file.
     Export(export::Args),
     /// Make a project to start from.
@@ -258,6 +272,10 @@ fn execute(
         Command::Trace(args) => wait_for(trace::run(&args, terminal)),
         Command::Verify(args) => wait_for(verify::run(&args, terminal)),
         Command::Limits(args) => wait_for(limits::run(&args, terminal)),
+        Command::Sticky(args) => wait_for(sticky::run(&args, terminal)),
+        Command::Refused(args) => wait_for(refused::run(&args, terminal)),
+        Command::Audit(args) => wait_for(audit::run(&args, terminal)),
+        Command::Config(args) => wait_for(running::run(&args, terminal)),
         Command::Export(args) => wait_for(export::run(&args, terminal)),
         Command::New(args) => new::run(&args, terminal),
         Command::Completion(args) => completion::run(&args, terminal),

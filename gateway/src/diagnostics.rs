@@ -116,7 +116,7 @@ impl Diagnostics {
         match question {
             Question::Health => self.health().await.and_then(value),
             Question::Cluster => self.report().await.and_then(value),
-            Question::Traffic => value(self.traffic()),
+            Question::Traffic => self.traffic().await.and_then(value),
             Question::Verify { service, version } => {
                 self.verify(service, version).await.and_then(value)
             }

@@ -9,7 +9,6 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::action::Action;
-use crate::telemetry::levels::AUDIT_TARGET;
 
 /// Most changes that are kept, and as many refusals.
 const KEPT: usize = 1000;
@@ -62,7 +61,7 @@ impl Entry {
 
     fn log(&self) {
         tracing::info!(
-            target: AUDIT_TARGET,
+            target: "sluice::audit",
             operator = self.operator,
             action = self.action,
             target = self.target,
@@ -180,7 +179,7 @@ impl Window {
         if self.since.elapsed() >= MINUTE {
             if self.left_out > 0 {
                 tracing::warn!(
-                    target: AUDIT_TARGET,
+                    target: "sluice::audit",
                     left_out = self.left_out,
                     "more requests were refused than are logged in a minute"
                 );

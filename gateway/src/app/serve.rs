@@ -212,7 +212,9 @@ impl Running {
             tracing: tracing.clone(),
             access_log: config.telemetry.access_log,
         };
-        let telemetry = Arc::new(Telemetry::new(sources));
+        let telemetry = Telemetry::new(sources);
+        let by_instance = config.telemetry.instance_series;
+        let telemetry = Arc::new(telemetry.with_instance_series(by_instance));
         tokio::spawn(telemetry.clone().sample(background.clone()));
         let tracer = Arc::new(Tracer::of(&config.gateway.id));
         let parts = diagnostics::Parts {

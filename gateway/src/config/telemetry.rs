@@ -36,6 +36,10 @@ section! {
         export_delay: Duration = Duration::from_secs(1), Millis::within(10..=60_000);
         /// Most spans that wait; more are dropped and counted.
         queue: usize = 8192, Count::within(512..=1_000_000);
+        /// Whether metrics have series by instance (`sluice_instance_…`). They come and go with
+        /// instances, which have a name of their own for each process; without them the backend
+        /// keeps fewer series, and `sluice top` shows instances all the same.
+        instance_series: bool = true, Flag;
         /// Whether each call that ends is one line of the log, at level info; otherwise at debug.
         access_log: bool = false, Flag;
     }

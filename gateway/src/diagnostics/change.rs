@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{Diagnostics, Question};
 use crate::dispatch::guards::{BreakerStatus, Guarded};
-use crate::telemetry::levels::{AUDIT_TARGET, Levels, LevelsError, Told};
+use crate::telemetry::levels::{Levels, LevelsError, Told};
 
 /// What a gateway says whose breakers were closed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,7 +82,7 @@ impl Diagnostics {
             _ => return,
         };
         tracing::info!(
-            target: AUDIT_TARGET,
+            target: "sluice::audit",
             operator = by,
             action,
             target,

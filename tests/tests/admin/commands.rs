@@ -148,3 +148,46 @@ async fn instances_breakers_sockets_and_streams_are_looked_at_and_changed() {
     assert_eq!(code, 3, "{err}");
     assert!(err.contains("of gateway another"), "{err}");
 }
+
+#[tokio::test]
+async fn limits_the_audit_the_configuration_and_sticky_keys_are_looked_at_and_changed() {
+    let cluster = cluster().gateways(1).workers(1).await.unwrap();
+    let gateway = cluster.gateway(0);
+    let set = "limits set five --key user_id --max-requests 5 --window-ms 60000 --service demo";
+    ok(gateway, set).await;
+    ok(gateway, "limits check five ann").await;
+    let status = ok(gateway, "limits status five ann").await;
+    let line = |name: &str| {
+        status
+            .lines()
+            .find(|l| l.starts_with(name))
+            .unwrap()
+            .to_owned()
+    };
+    assert!(
+        line("USED").ends_with('1') && line("LEFT").ends_with('4'),
+        "{status}"
+    );
+    ok(gateway, "limits remove five").await;
+    assert_eq!(sluice(gateway, "limits status five").await.0, 3);
+    let wrong = "limits set five --key nonsense --max-requests 5 --window-ms 60000";
+    assert_eq!(sluice(gateway, wrong).await.0, 64);
+    let audit = ok(gateway, "audit --done").await;
+    assert_eq!(audit.matches("limits:write").count(), 3, "{audit}");
+    let config = ok(gateway, "config redis").await;
+    assert!(config.contains("redis.timeout_ms"), "{config}");
+    assert!(ok(gateway, "config admin.tokens").await.contains("***"));
+    ok(gateway, "refused").await;
+    assert!(
+        ok(gateway, "refused --clear")
+            .await
+            .contains("forgotten: 0")
+    );
+    assert_eq!(
+        sluice(gateway, "sticky get demo echo k --version 1.0.0")
+            .await
+            .0,
+        3
+    );
+    ok(gateway, "sticky forget demo echo k --version 1.0.0").await;
+}
