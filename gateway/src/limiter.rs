@@ -10,6 +10,7 @@
 mod denied;
 mod follow;
 mod key;
+mod known;
 mod limit;
 mod log;
 mod memory;

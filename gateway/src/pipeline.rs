@@ -18,8 +18,11 @@ use sluice_protocol::http::RequestHead;
 use sluice_protocol::payload::Payload;
 use sluice_protocol::trace::TraceContext;
 use sluice_protocol::{CallError, ErrorCode, FunctionName, Identity, RequestId, ServiceName};
+use tokio::time::Instant;
 
+use self::authorize::Admitted;
 use self::hooks::{After, Hooks};
+use self::limit::Limited;
 use self::resolve::Resolved;
 pub use self::validate::Ready;
 use crate::config::Config;
@@ -29,10 +32,11 @@ use crate::health::Health;
 use crate::hooks::Callbacks;
 use crate::idempotency::OnceStore;
 use crate::idempotency::memory::MemoryOnce;
-use crate::limiter::{Limiter, Quota, Refused};
+use crate::limiter::{Limiter, Quota, Refused, Who};
 use crate::middleware::Chain;
 use crate::overrides::Notice;
 use crate::registry::Registry;
+use crate::registry::wanted::Wanted;
 use crate::reply::Reply;
 use crate::telemetry::names::Series;
 use crate::telemetry::{CallRecord, Recorder};
@@ -228,6 +232,15 @@ impl Pipeline {
         CallError::new(ErrorCode::BrokerUnavailable, text)
     }
 
+    /// Of a gateway that has just started: until it is linked, within the call's own time.
+    async fn wait_linked(&self, call: &mut Call) {
+        let began = Instant::now();
+        let most = call.timeout_ms.map(Duration::from_millis);
+        self.health.wait_linked(most).await;
+        let waited = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        call.timeout_ms = call.timeout_ms.map(|ms| ms.saturating_sub(waited).max(1));
+    }
+
     /// Whether there is any limit at all.
     #[must_use]
     pub fn has_limits(&self) -> bool {
@@ -238,6 +251,17 @@ impl Pipeline {
     #[must_use]
     pub fn has_notices(&self) -> bool {
         self.registry.snapshot().has_notices
+    }
+
+    /// Completes what decides about a request's version by what is configured, as [`run`](Self::run)
+    /// would decide.
+    #[must_use]
+    pub fn wanted<'a>(&'a self, request: Wanted<'a>) -> Wanted<'a> {
+        Wanted {
+            default: self.default_version.as_deref(),
+            unknown_is_latest: self.limits.unknown_is_latest,
+            ..request
+        }
     }
 
     /// What the stages resolve against.
@@ -251,6 +275,9 @@ impl Pipeline {
     /// # Errors
     /// Whatever refuses it, or its failure.
     pub async fn run(&self, mut call: Call) -> Result<Reply, CallError> {
+        if !self.health.is_linked() {
+            self.wait_linked(&mut call).await;
+        }
         let mut record = self.recorder.begin(&mut call);
         self.tracer.mark(&mut call);
         let outcome = match call.caller.traced.clone() {
@@ -272,8 +299,6 @@ impl Pipeline {
             let passed = self.middleware.pass(&mut call).await;
             passed.inspect_err(|error| self.refused.note(who, error))?;
         }
-        // As the client asked: later stages may change the args.
-        let asked = once::Asked::of(&call);
         let snapshot = self.registry.snapshot();
         if let Some(version) = &self.default_version {
             resolve::by_default(&snapshot, &mut call, version);
@@ -282,9 +307,19 @@ impl Pipeline {
         let call = resolve::resolve(&snapshot, call, self.limits, record)
             .map_err(|error| self.unless_deaf(error))
             .inspect_err(|error| self.refused.note(who, error))?;
+        // As the client asked: later stages may change the args.
+        let asked = once::Asked::of(&call);
         let after = After::of(&self.hooks, &call);
         let down = translate::Down::of(&call);
-        let outcome = self.stages(asked, call, record).await;
+        // A caller who is not let in has no after hook: else each refusal would cost a worker's
+        // time.
+        let (outcome, after) = match self.let_in(call, record).await {
+            Ok(call) => (self.serve(asked, call, who, record).await, after),
+            Err(error) => {
+                self.refused.note(who, &error);
+                (Err(error), None)
+            }
+        };
         // Before the after hook: it hears what the caller hears, in the caller's version.
         let outcome = match down {
             Some(down) => down.finish(outcome),
@@ -297,23 +332,6 @@ impl Pipeline {
         }
     }
 
-    async fn stages(
-        &self,
-        asked: Option<once::Asked>,
-        call: Resolved,
-        record: &mut CallRecord,
-    ) -> Result<Reply, CallError> {
-        let who = self.refused.who(&call.call.caller, &call.call.identity);
-        let call = self.check(call, record).await;
-        let call = call.inspect_err(|error| self.refused.note(who, error))?;
-        call.count_caller(self.shard);
-        // Takes `Ready` and nothing earlier: a stage that is left out does not compile.
-        let due = call.deadline();
-        let dispatcher = self.dispatcher.clone();
-        let send = move |call| async move { dispatcher.send(call).await };
-        Ok(self.once.run(asked, call, send).await?.due(due))
-    }
-
     /// Waits for what goes on behind the callers' backs: after hooks, and answers on their way to
     /// the store of idempotency keys. For a gateway that takes no calls any more.
     pub async fn settled(&self) {
@@ -321,12 +339,12 @@ impl Pipeline {
         self.once.settled().await;
     }
 
-    /// The stages between resolve and dispatch, in order.
-    async fn check(&self, call: Resolved, record: &mut CallRecord) -> Result<Ready, CallError> {
+    /// The stages that decide about a caller, in order.
+    async fn let_in(&self, call: Resolved, record: &mut CallRecord) -> Result<Limited, CallError> {
         let to = call.call.caller.traced.clone();
         // Before anything is told about args or done for it: a stranger learns nothing, and costs
         // no worker anything.
-        let call = told(&to, "admit", authorize::admit(call))?;
+        let call = told(&to, "admit", self.admit(call))?;
         record.passed("admitted");
         // As the client's version declares them, before anything is made of them.
         let call = told(&to, "check in its version", translate::check(call))?;
@@ -347,9 +365,36 @@ impl Pipeline {
         let limited = limit::limit(&self.limiter, &self.recorder.meters, call).await;
         let call = told(&to, "limit", limited)?;
         record.passed("limited");
-        // Before any acknowledgement: every fault is reported while it can be.
-        let call = told(&to, "validate", validate::validate(call))?;
-        record.passed("validated");
         Ok(call)
+    }
+
+    /// What can be decided at once, before anything is counted and anybody asked.
+    fn admit(&self, call: Resolved) -> Result<Admitted, CallError> {
+        let call = authorize::admit(call)?;
+        // After that: of strangers' keys and limits nobody hears.
+        once::takes_key(&call)?;
+        limit::known(&self.limiter, &self.recorder.meters, &call)?;
+        Ok(call)
+    }
+
+    /// What is left to do for a caller who is let in.
+    async fn serve(
+        &self,
+        asked: Option<once::Asked>,
+        call: Limited,
+        who: Who,
+        record: &mut CallRecord,
+    ) -> Result<Reply, CallError> {
+        let to = call.traced();
+        // Before any acknowledgement: every fault is reported while it can be.
+        let call = told(&to, "validate", validate::validate(call))
+            .inspect_err(|error| self.refused.note(who, error))?;
+        record.passed("validated");
+        call.count_caller(self.shard);
+        // Takes `Ready` and nothing earlier: a stage that is left out does not compile.
+        let due = call.deadline();
+        let dispatcher = self.dispatcher.clone();
+        let send = move |call| async move { dispatcher.send(call).await };
+        Ok(self.once.run(asked, call, send).await?.due(due))
     }
 }

@@ -32,6 +32,7 @@ mod table;
 #[cfg(test)]
 mod testing;
 mod throttle;
+pub mod wanted;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

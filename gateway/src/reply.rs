@@ -108,14 +108,21 @@ impl Reply {
         }
     }
 
-    /// The same reply; each answer that is still to come passes `change`.
+    /// The same reply; each answer that is still to come passes `change`, after whatever it passes
+    /// already.
     #[must_use]
     pub(crate) fn changed_by(
         self,
         change: impl FnMut(Answer) -> Answer + Send + Sync + 'static,
     ) -> Self {
         let with = |mut answers: Answers| {
-            answers.each = Each(Some(Box::new(change)));
+            answers.each = Each(Some(match answers.each.0.take() {
+                None => Box::new(change),
+                Some(mut first) => {
+                    let mut change = change;
+                    Box::new(move |answer| change(first(answer)))
+                }
+            }));
             answers
         };
         match self {

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use serde_json::json;
 use sluice_protocol::argument::ArgTypes;
-use sluice_protocol::function::ResponseType;
+use sluice_protocol::function::{Kind, ResponseType};
 use sluice_protocol::response::Answer;
-use sluice_protocol::{CallError, ErrorCode, FunctionName, FunctionSpec, Payload, ServiceName};
+use sluice_protocol::{
+    ApiVersion, CallError, ErrorCode, FunctionName, FunctionSpec, Payload, ServiceName,
+};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -19,8 +21,15 @@ use crate::config::Config;
 use crate::health::Health;
 use crate::identity::Identifier;
 use crate::pipeline::Call;
+use crate::registry::routes::{Lookup, Target};
+use crate::registry::wanted::Wanted;
 use crate::reply::{Answers, Reply};
 use crate::results::memory::MemoryResults;
+use crate::telemetry::Recorder;
+use crate::telemetry::meters::EdgeKind;
+
+/// The user who has version 1 pinned.
+pub(super) const PINNED: &str = "pinned";
 
 /// How many answers wait between a call's far end and the edge.
 pub(super) const CHANNEL: usize = 4;
@@ -33,13 +42,15 @@ pub(super) struct Open {
 }
 
 /// Functions of any service: `echo`, `fail`, `none`, `hold` (sync), `report` (async),
-/// `items` (stream); `typed` and `stream_typed` are known with types.
+/// `items` (stream); those of [`Rig::with`] are known with types. At `/r/{name}` and `/r/{name}/{n}`
+/// they are routes, at `/resources/{name}` a resource is. The user `pinned` gets version 1 of them.
 #[derive(Debug)]
 pub(super) struct Fake {
     functions: HashMap<&'static str, Arc<FunctionSpec>>,
     seen: Mutex<Vec<Call>>,
     open: mpsc::UnboundedSender<Open>,
     scripted: Mutex<Option<CallError>>,
+    recorder: Recorder,
 }
 
 fn spec(name: &str, response_type: ResponseType) -> FunctionSpec {
@@ -54,6 +65,11 @@ impl Fake {
     /// What came through, in order.
     pub(super) fn seen(&self) -> Vec<Call> {
         self.seen.lock().clone()
+    }
+
+    /// How many requests with this error became no call.
+    pub(super) fn refused(&self, code: ErrorCode) -> u64 {
+        self.recorder.meters.get_refused(EdgeKind::Http, code)
     }
 
     /// What calls of `scripted` end with from now on.
@@ -97,8 +113,53 @@ impl CallService for Fake {
         }
     }
 
-    fn function(&self, _: &str, request_type: &str, _: Option<&str>) -> Option<Arc<FunctionSpec>> {
-        self.functions.get(request_type).cloned()
+    fn function(
+        &self,
+        _: &str,
+        request_type: &str,
+        wanted: Wanted<'_>,
+    ) -> Option<Arc<FunctionSpec>> {
+        let known = self.functions.get(request_type)?;
+        if wanted.version.is_some() || wanted.user != Some(PINNED) {
+            return Some(known.clone());
+        }
+        let mut old = FunctionSpec::clone(known);
+        old.version = ApiVersion::new("1").ok();
+        old.arg_types = ArgTypes::from_json(&json!({"n": "string"})).ok();
+        Some(Arc::new(old))
+    }
+
+    fn recorder(&self) -> Option<&Recorder> {
+        Some(&self.recorder)
+    }
+
+    fn has_pins(&self) -> bool {
+        true
+    }
+
+    fn route(&self, _: &str, path: &str, wanted: Wanted<'_>) -> Lookup {
+        let mut segments = path.split('/').skip(1);
+        let (Some(at @ ("r" | "resources")), Some(name)) = (segments.next(), segments.next())
+        else {
+            return Lookup::Nothing;
+        };
+        if wanted.version == Some("9") {
+            let (of, known) = (format!("s.{name}"), vec!["1".to_owned()]);
+            return Lookup::Version { of, known };
+        }
+        let known = self.function("s", name, wanted);
+        let mut spec = known.unwrap_or_else(|| Arc::new(spec(name, ResponseType::Sync)));
+        if at == "resources" {
+            Arc::make_mut(&mut spec).kind = Kind::Resource;
+        }
+        let param = segments.next().map(|n| ("n".to_owned(), n.to_owned()));
+        Lookup::Found(Box::new(Target {
+            service: spec.service.clone(),
+            request_type: spec.request_type.clone(),
+            version: spec.version.as_ref().map(ToString::to_string),
+            params: param.into_iter().collect(),
+            spec,
+        }))
     }
 }
 
@@ -136,6 +197,7 @@ impl Rig {
             seen: Mutex::default(),
             open,
             scripted: Mutex::default(),
+            recorder: Recorder::default(),
         });
         let health = Arc::new(Health::default());
         let capacity = Arc::new(Capacity::new(&config));

@@ -7,6 +7,7 @@ use sluice_protocol::{CallError, FunctionSpec};
 
 use crate::pipeline::Call;
 use crate::registry::routes::Lookup;
+use crate::registry::wanted::Wanted;
 use crate::reply::Reply;
 use crate::shard::Shard;
 use crate::telemetry::Recorder;
@@ -16,18 +17,24 @@ pub trait CallService: Send + Sync + 'static {
     /// Takes one call. Dropping the future, or the answers that it yields, cancels the call.
     fn call(&self, call: Call) -> impl Future<Output = Result<Reply, CallError>> + Send;
 
-    /// What is known of a function now; `None` if a call would not find it. Only a hint for
-    /// reading a request: whether it may be called, and with what, is for [`Self::call`] to say.
+    /// What is known now of the function that a call would get; `None` if it would find none. Only
+    /// a hint for reading a request: whether it may be called, and with what, is for
+    /// [`Self::call`] to say.
     fn function(
         &self,
         service: &str,
         request_type: &str,
-        version: Option<&str>,
+        wanted: Wanted<'_>,
     ) -> Option<Arc<FunctionSpec>>;
 
     /// Whose route a request takes.
-    fn route(&self, _method: &str, _path: &str, _version: Option<&str>) -> Lookup {
+    fn route(&self, _method: &str, _path: &str, _wanted: Wanted<'_>) -> Lookup {
         Lookup::Nothing
+    }
+
+    /// Whether callers may have versions pinned, so that a route depends on who asks.
+    fn has_pins(&self) -> bool {
+        false
     }
 
     /// What the edge counts with, if anything.
@@ -47,11 +54,14 @@ pub trait CallService: Send + Sync + 'static {
 }
 
 impl CallService for Shard {
-    fn route(&self, method: &str, path: &str, version: Option<&str>) -> Lookup {
-        self.pipeline
-            .registry()
-            .snapshot()
-            .route(method, path, version)
+    fn route(&self, method: &str, path: &str, wanted: Wanted<'_>) -> Lookup {
+        let wanted = self.pipeline.wanted(wanted);
+        let snapshot = self.pipeline.registry().snapshot();
+        snapshot.route(method, path, &wanted)
+    }
+
+    fn has_pins(&self) -> bool {
+        !self.pipeline.registry().snapshot().pins.is_empty()
     }
 
     fn recorder(&self) -> Option<&Recorder> {
@@ -74,17 +84,12 @@ impl CallService for Shard {
         &self,
         service: &str,
         request_type: &str,
-        version: Option<&str>,
+        wanted: Wanted<'_>,
     ) -> Option<Arc<FunctionSpec>> {
+        let wanted = self.pipeline.wanted(wanted);
         let snapshot = self.pipeline.registry().snapshot();
-        let function = snapshot.resolve(service, request_type, version).ok()?;
-        // Configs of one function differ during a deploy only; the pipeline checks with the one
-        // that it picks.
-        let variant = function.variants.first()?;
-        let spec = match &variant.translation {
-            Some(translation) => &translation.seen,
-            None => &variant.spec,
-        };
+        let function = snapshot.resolve_wanted(service, request_type, &wanted);
+        let spec = function.ok()?.seen()?;
         (!spec.internal).then(|| spec.clone())
     }
 }

@@ -181,6 +181,12 @@ fn network(address: Ipv6Addr) -> [u8; 8] {
 }
 
 impl Key {
+    /// Whether it tells callers apart by what they send: hooks and changes of version may rewrite
+    /// that.
+    pub(super) fn reads_args(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::Arg(_)))
+    }
+
     /// Who the caller is to this limit. `None`: nobody that could be told apart, since neither a
     /// value nor an address is known. Edges know the address of all their clients.
     pub(super) fn of(&self, asking: &Asking<'_>) -> Option<Digest> {

@@ -3,9 +3,9 @@
 //! A rule that reads no args is checked before the before hook, so that strangers cost nothing; one
 //! that does is checked on the args that the hook leaves behind.
 
-use sluice_protocol::{CallError, ErrorCode};
+use sluice_protocol::{CallError, ErrorCode, ErrorSource};
 
-use super::hooks::Hooks;
+use super::hooks::{Hooks, Permits};
 use super::resolve::Resolved;
 use super::translate::Translated;
 
@@ -20,6 +20,10 @@ pub(super) struct Permitted(Resolved);
 impl Admitted {
     pub(super) fn into_resolved(self) -> Resolved {
         self.0
+    }
+
+    pub(super) fn as_resolved(&self) -> &Resolved {
+        &self.0
     }
 
     pub(super) fn resolved(&mut self) -> &mut Resolved {
@@ -57,14 +61,15 @@ pub(super) async fn authorize(hooks: &Hooks, call: Translated) -> Result<Permitt
         return Ok(Permitted(call));
     }
     let spec = call.spec();
-    let allowed = match &spec.permission_callback {
+    let answer = match &spec.permission_callback {
         Some(callback) => Box::pin(hooks.permits(&call, callback)).await,
         None => return permits(&call).map(|()| Permitted(call)),
     };
-    if allowed {
-        Ok(Permitted(call))
-    } else {
-        Err(denied(&call))
+    match answer {
+        Permits::Yes => Ok(Permitted(call)),
+        Permits::No => Err(denied(&call)),
+        // Denied all the same, but the client has no part in it.
+        Permits::Unknown => Err(denied(&call).with_source(ErrorSource::Gateway)),
     }
 }
 

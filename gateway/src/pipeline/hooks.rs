@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 pub(super) use self::after::After;
-use self::answer::is_true;
+pub(super) use self::answer::Permits;
 pub(super) use self::before::{Hooked, before};
 use super::resolve::Resolved;
 use super::{Call, Caller, Limits, resolve, validate};
@@ -141,29 +141,27 @@ impl Hooks {
     }
 
     /// Asks the permission callback of a call. Whatever is not exactly `true` is no.
-    pub(super) async fn permits(&self, call: &Resolved, callback: &Callback) -> bool {
+    pub(super) async fn permits(&self, call: &Resolved, callback: &Callback) -> Permits {
         let spec = call.spec();
         let Ok(question) = question(call, Phase::Permission, callback) else {
-            return false;
+            return Permits::No;
         };
         let deadline = hook_deadline(spec, call.first_by());
         let trace = call.call.trace.clone();
-        match self.ask(callback, question, trace, deadline).await {
-            Ok(answer) if is_true(&answer) => {
-                self.inc(Series::PermissionAllowed);
-                true
-            }
+        let answer = self.ask(callback, question, trace, deadline).await;
+        let permits = Permits::of(&answer);
+        match &answer {
+            Ok(_) if permits == Permits::Yes => self.inc(Series::PermissionAllowed),
             Ok(_) => {
                 self.inc(Series::PermissionDenied);
                 tracing::debug!(function = spec.label(), callback = %name(callback), "permission callback denied");
-                false
             }
             Err(error) => {
                 self.inc(Series::PermissionFailed);
                 tracing::warn!(function = spec.label(), callback = %name(callback), %error, "permission callback failed: denied");
-                false
             }
         }
+        permits
     }
 }
 
@@ -180,23 +178,36 @@ enum NoQuestion {
 
 /// The question about a call.
 fn question(call: &Resolved, phase: Phase, callback: &Callback) -> Result<Question, NoQuestion> {
-    // They are spliced into the question, so they must be one object and nothing behind it.
-    let args = sluice_protocol::argument::check(None, call.call.args.clone())
-        .map_err(|_| NoQuestion::Malformed)?;
-    let args = args.into_payload().transcode(Encoding::Json);
-    let args = args.map_err(|_| NoQuestion::NoJson)?;
-    unambiguous::check(&args.bytes).map_err(NoQuestion::Ambiguous)?;
-    Ok(Question {
+    let args = told_args(&call.call.args)?;
+    let question = unchecked(call, phase, callback);
+    Ok(Question { args, ..question })
+}
+
+/// The question about a call, its args as they came: not to be asked yet.
+fn unchecked(call: &Resolved, phase: Phase, callback: &Callback) -> Question {
+    Question {
         phase,
         request_id: call.call.request_id.clone(),
         service: call.function.service.clone(),
         request_type: call.function.request_type.clone(),
         version: call.function.version.clone(),
         identity: call.call.identity.clone(),
-        args,
+        args: call.call.args.clone(),
+        http: call.call.http.clone(),
         response: None,
         extra: callback.extra.clone(),
-    })
+    }
+}
+
+/// Args as a question tells them.
+fn told_args(args: &Payload) -> Result<Payload, NoQuestion> {
+    // They are spliced into the question, so they must be one object and nothing behind it.
+    let args =
+        sluice_protocol::argument::check(None, args.clone()).map_err(|_| NoQuestion::Malformed)?;
+    let args = args.into_payload().transcode(Encoding::Json);
+    let args = args.map_err(|_| NoQuestion::NoJson)?;
+    unambiguous::check(&args.bytes).map_err(NoQuestion::Ambiguous)?;
+    Ok(args)
 }
 
 /// Until when a hook may take: its own time, but never longer than its call has.

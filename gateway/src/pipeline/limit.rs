@@ -1,10 +1,13 @@
 //! Stage 5: has this caller a call left? All limits that apply, in one round trip.
 
+use std::sync::Arc;
+
 use sluice_protocol::CallError;
 use tokio::time::Instant;
 
-use super::authorize::Permitted;
+use super::authorize::{Admitted, Permitted};
 use super::resolve::Resolved;
+use crate::diagnostics::trace::Traced;
 use crate::limiter::{Asking, Limiter, Refusal};
 use crate::telemetry::meters::Meters;
 use crate::telemetry::names::Series;
@@ -14,8 +17,38 @@ use crate::telemetry::names::Series;
 pub(super) struct Limited(Resolved);
 
 impl Limited {
+    /// The live trace that follows the call.
+    pub(super) fn traced(&self) -> Option<Arc<Traced>> {
+        self.0.call.caller.traced.clone()
+    }
+
     pub(super) fn into_resolved(self) -> Resolved {
         self.0
+    }
+}
+
+/// Refuses, before a worker is asked about the call, whoever is known to be over a limit.
+pub(super) fn known(limiter: &Limiter, meters: &Meters, call: &Admitted) -> Result<(), CallError> {
+    let call = call.as_resolved();
+    let spec = call.spec();
+    // Without a question the limits are looked at soon enough.
+    if spec.before_execute.is_none() && spec.permission_callback.is_none() {
+        return Ok(());
+    }
+    limiter.known(&asking(call)).map_err(|refusal| {
+        meters.inc(Series::LimiterRefused);
+        refusal.into_error(&spec.label())
+    })
+}
+
+fn asking(call: &Resolved) -> Asking<'_> {
+    let asked = &call.call;
+    Asking {
+        service: asked.service.as_str(),
+        function: asked.request_type.as_str(),
+        identity: &asked.identity,
+        caller: &asked.caller,
+        args: call.counted_args(),
     }
 }
 
@@ -29,14 +62,7 @@ pub(super) async fn limit(
     if !limiter.has_rules() {
         return Ok(Limited(call));
     }
-    let asked = &call.call;
-    let asking = Asking {
-        service: asked.service.as_str(),
-        function: asked.request_type.as_str(),
-        identity: &asked.identity,
-        caller: &asked.caller,
-        args: call.counted_args(),
-    };
+    let asking = asking(&call);
     let began = Instant::now();
     let admitted = limiter.admit(&asking).await;
     meters.limiter.record(began.elapsed());
@@ -47,7 +73,7 @@ pub(super) async fn limit(
     });
     match admitted {
         Ok(quota) => {
-            if let (Some(place), Some(quota)) = (&asked.caller.quota, quota) {
+            if let (Some(place), Some(quota)) = (&call.call.caller.quota, quota) {
                 // One call has one quota.
                 let _ = place.set(quota);
             }

@@ -19,11 +19,13 @@ use sha2::{Digest, Sha256};
 use sluice_protocol::error::ErrorSource;
 use sluice_protocol::function::ResponseType;
 use sluice_protocol::response::Answer;
-use sluice_protocol::{CallError, ErrorCode, Executed};
+use sluice_protocol::{ApiVersion, CallError, ErrorCode, Executed};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::{Call, Ready};
+use super::Ready;
+use super::authorize::Admitted;
+use super::resolve::Resolved;
 use crate::idempotency::{Claim, Claimed, OnceStore, StoreError};
 use crate::reply::Reply;
 use crate::results::codec;
@@ -47,7 +49,8 @@ pub(super) struct Asked {
 
 impl Asked {
     /// `None`: the call has no key.
-    pub(super) fn of(call: &Call) -> Option<Self> {
+    pub(super) fn of(resolved: &Resolved) -> Option<Self> {
+        let call = &resolved.call;
         let client_key = call.idempotency_key.as_deref()?;
         let identity = &call.identity;
         // Strangers do not share keys: one could read the answer of another.
@@ -61,7 +64,9 @@ impl Asked {
         let service = call.service.as_str();
         let function = call.request_type.as_str();
         let api_key = call.caller.api_key.as_deref().unwrap_or_default();
-        let version = call.version.as_deref().unwrap_or_default();
+        // The version that was found, however it was named: `1.0`, `^1` or not at all.
+        let version = resolved.function.version.as_ref();
+        let version = version.map_or("", ApiVersion::as_str);
         let encoding = call.args.encoding.name();
         Some(Self {
             key: digest(&[
@@ -75,6 +80,21 @@ impl Asked {
             fingerprint: digest(&[version.as_bytes(), encoding.as_bytes(), &call.args.bytes]),
         })
     }
+}
+
+/// Refuses a call with a key whose function has no single answer to repeat.
+pub(super) fn takes_key(call: &Admitted) -> Result<(), CallError> {
+    let resolved = call.as_resolved();
+    let spec = resolved.spec();
+    let repeatable = matches!(spec.response_type, ResponseType::Sync | ResponseType::None);
+    if repeatable || resolved.call.idempotency_key.is_none() {
+        return Ok(());
+    }
+    let text = format!(
+        "{} is not sync: it takes no idempotency key; the call did not run",
+        spec.label()
+    );
+    Err(CallError::new(ErrorCode::InvalidRequest, text))
 }
 
 /// One text for several fields: no two lists of fields have the same.
@@ -134,20 +154,12 @@ impl Once {
         let Some(asked) = asked else {
             return send(call).await;
         };
-        let spec = call.spec();
-        if !matches!(spec.response_type, ResponseType::Sync | ResponseType::None) {
-            let text = format!(
-                "{} is not sync: it takes no idempotency key; the call did not run",
-                spec.label()
-            );
-            return Err(CallError::new(ErrorCode::InvalidRequest, text));
-        }
         let claim = Claim {
             key: asked.key,
             fingerprint: asked.fingerprint,
             token: format!("{:032x}", rand::random::<u128>()),
             lease: call.deadline().saturating_duration_since(Instant::now()) + GRACE,
-            may_repeat: spec.idempotent,
+            may_repeat: call.spec().idempotent,
         };
         // A task of its own: neither claim nor call end with the client's connection.
         let task = tokio::spawn(self.clone().claimed(claim, call, send));

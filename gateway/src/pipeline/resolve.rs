@@ -14,6 +14,7 @@ use super::{Call, Limits};
 use crate::dispatch::select::pick_variant;
 use crate::limiter::CountedArgs;
 use crate::registry::snapshot::{Function, Snapshot, Unresolved, Variant};
+use crate::registry::wanted::Wanted;
 use crate::telemetry::CallRecord;
 
 /// A call whose function is known.
@@ -115,24 +116,17 @@ pub(super) fn by_default(snapshot: &Snapshot, call: &mut Call, version: &str) {
 }
 
 /// The function by its name, whether or not it can be called.
-pub(super) fn find(
-    snapshot: &Snapshot,
-    mut call: Call,
-    limits: Limits,
-) -> Result<Resolved, CallError> {
-    if limits.unknown_is_latest && call.version.is_some() {
-        let (service, name) = (call.service.as_str(), call.request_type.as_str());
-        let known = snapshot.resolve(service, name, call.version.as_deref());
-        if matches!(known, Err(Unresolved::Version(_))) {
-            call.version = None;
-        }
-    }
+pub(super) fn find(snapshot: &Snapshot, call: Call, limits: Limits) -> Result<Resolved, CallError> {
     let (service, name) = (call.service.as_str(), call.request_type.as_str());
-    let caller = (
-        call.identity.user_id.as_deref(),
-        call.caller.api_key.as_deref(),
-    );
-    let found = snapshot.resolve_for(service, name, call.version.as_deref(), caller);
+    let wanted = Wanted {
+        version: call.version.as_deref(),
+        // Filled in where it came to be: `by_default`.
+        default: None,
+        unknown_is_latest: limits.unknown_is_latest,
+        user: call.identity.user_id.as_deref(),
+        api_key: call.caller.api_key.as_deref(),
+    };
+    let found = snapshot.resolve_wanted(service, name, &wanted);
     let function = match found {
         Ok(function) => function.clone(),
         Err(Unresolved::Version(known)) => return Err(unknown_version(&call, known)),

@@ -80,7 +80,7 @@ impl Meters {
         self.cells[series as usize].load(Ordering::Relaxed)
     }
 
-    pub(super) fn get_refused(&self, edge: EdgeKind, code: ErrorCode) -> u64 {
+    pub(crate) fn get_refused(&self, edge: EdgeKind, code: ErrorCode) -> u64 {
         self.refused[edge as usize][code as usize].load(Ordering::Relaxed)
     }
 }

@@ -295,9 +295,6 @@ impl<'v> Fields<'v> {
         if spec.internal {
             self.fault("internal", "a resource is called from outside alone");
         }
-        if spec.after_execute.is_some() {
-            self.fault("after_execute", "cannot change the response of a resource");
-        }
     }
 
     fn unknown_fields(&mut self) {

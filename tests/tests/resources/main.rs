@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may do what tests may")]
 
 mod functions;
+mod hooked;
 mod library;
 mod resource;
 mod versions;

@@ -4,6 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sluice_e2e::cluster::Cluster;
 use sluice_e2e::gateway::GatewayBuilder;
+use sluice_e2e::http::Client;
 use sluice_e2e::{Error, eventually};
 use sluice_worker::change::{Declared, Operation};
 use sluice_worker::{Arg, Function, Worker, WorkerBuilder};
@@ -97,8 +98,8 @@ async fn hooks_see_the_clients_version() {
     worker.shutdown().await.unwrap();
 }
 
-#[tokio::test]
-async fn operators_steer_versions_that_are_translated() {
+/// A gateway with an operator, before a worker of devices.
+async fn with_devices() -> (Cluster, Worker, Client) {
     let cluster = cluster(with_operator).await;
     let worker = devices(&cluster.broker().url(), false)
         .start()
@@ -106,6 +107,12 @@ async fn operators_steer_versions_that_are_translated() {
         .unwrap();
     let client = cluster.gateway(0).client().unwrap();
     served(&client, "create").await;
+    (cluster, worker, client)
+}
+
+#[tokio::test]
+async fn operators_steer_versions_that_are_translated() {
+    let (cluster, worker, client) = with_devices().await;
     let path = |what: &str, version: &str| {
         let what = if what.is_empty() {
             String::new()
@@ -176,15 +183,65 @@ async fn operators_steer_versions_that_are_translated() {
     worker.shutdown().await.unwrap();
 }
 
+/// `n` was a text in version 1, and is a number.
+fn finders(url: &str) -> WorkerBuilder {
+    async fn find(args: Value) -> Value {
+        args
+    }
+    let find = |version: &str, n| {
+        Function::sync("find", find)
+            .version(version)
+            .args([("n", n)])
+            .idempotent()
+            .route("GET /find/{n}")
+    };
+    Worker::builder("devices")
+        .connect(url)
+        .function_with(find("1", Arg::string()))
+        .function_with(find("2", Arg::num()))
+}
+
 #[tokio::test]
-async fn callers_are_counted_by_the_version_that_they_named() {
+async fn urls_are_read_as_the_version_of_their_caller_has_them() {
     let cluster = cluster(with_operator).await;
-    let worker = devices(&cluster.broker().url(), false)
-        .start()
+    let worker = finders(&cluster.broker().url()).start().await.unwrap();
+    let client = cluster.gateway(0).client().unwrap();
+    let ann = client.clone().header("x-user-id", "ann");
+    let get = async |client: &Client, path: &str| {
+        let response = client.request(Method::GET, path).send().await.unwrap();
+        let body: Value = response.json().await.unwrap_or_default();
+        // An envelope's result, or the bare one.
+        body.get("result").unwrap_or(&body)["n"].clone()
+    };
+    eventually("devices.find is served", || async {
+        let n = get(&client, "/find/5").await;
+        (n == json!(5))
+            .then_some(())
+            .ok_or_else(|| Error::new(n.to_string()))
+    })
+    .await
+    .unwrap();
+    let pin = json!({"user": "ann", "service": "devices", "version": "1"});
+    let (status, said) = ask(&cluster, Method::PUT, "/v1/pins", pin).await;
+    assert_eq!(status, 200, "{said}");
+    for path in ["/find/5", "/api/devices/find?n=5"] {
+        eventually("the pin holds", || async {
+            let n = get(&ann, path).await;
+            let text = n == json!("5");
+            text.then_some(()).ok_or_else(|| Error::new(n.to_string()))
+        })
         .await
         .unwrap();
-    let client = cluster.gateway(0).client().unwrap();
-    served(&client, "create").await;
+        assert_eq!(get(&client, path).await, json!(5), "{path}: others");
+        let named = ann.clone().header("sluice-version", "2");
+        assert_eq!(get(&named, path).await, json!(5), "{path}: it names one");
+    }
+    worker.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn callers_are_counted_by_the_version_that_they_named() {
+    let (cluster, worker, client) = with_devices().await;
     for _ in 0..3 {
         let (_, answer) = call(&client, "1", "create", json!({"name": "a"})).await;
         assert!(answer.success, "{answer:?}");

@@ -1,6 +1,5 @@
 //! A request that calls a function: read, run, answered by the kind of its reply.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -10,7 +9,7 @@ use http::{Response, StatusCode};
 use sluice_protocol::argument::Fault;
 use sluice_protocol::request::no_args;
 use sluice_protocol::response::Answer;
-use sluice_protocol::{CallError, Encoding, ErrorCode, Identity, Payload, Request};
+use sluice_protocol::{CallError, Encoding, ErrorCode, FunctionSpec, Payload, Request};
 
 use super::deprecation;
 use super::negotiate::StreamFormat;
@@ -21,10 +20,9 @@ use super::route::Name;
 use super::stream::{Source, StreamBody};
 use super::{Asked, Edge, body, fields};
 use crate::edge::capacity::Permit;
-use crate::edge::identity::{self, Peer};
 use crate::edge::service::CallService;
-use crate::identity::{Session, credential};
-use crate::pipeline::{Call, Caller};
+use crate::pipeline::Call;
+use crate::registry::wanted::Wanted;
 use crate::reply::{Answers, Reply};
 
 /// Sent by an `EventSource` that wants to go on where a stream broke off.
@@ -121,25 +119,15 @@ impl<S: CallService> Edge<S> {
         }
         let (service, request_type) = name.decode()?;
         let permit = self.parts().capacity.enter()?;
-        let version = self.versions.find(asked.head, None)?;
-        let query = asked.head.uri.query().unwrap_or_default();
-        let query = self.versions.args_of(query);
-        let args = if query.is_empty() {
-            no_args()
-        } else {
-            let spec =
-                self.calls
-                    .function(service.as_str(), request_type.as_str(), version.as_deref());
-            let types = spec.as_ref().and_then(|s| s.arg_types.as_ref());
-            args_from_query(&query, types).map_err(|faults| bad_query(&faults))?
-        };
+        // Before args are looked at: strangers and those who are refused all the time are told
+        // nothing else.
         let (identity, caller) = self.identify(asked, None).await?;
-        let call = Call {
+        let mut call = Call {
             request_id: asked.id.clone(),
             service,
             request_type,
-            version,
-            args,
+            version: self.versions.find(asked.head, None)?,
+            args: no_args(),
             identity,
             trace: fields::trace(headers, None),
             timeout_ms: fields::timeout_ms(headers, None)?,
@@ -148,57 +136,27 @@ impl<S: CallService> Edge<S> {
             http: None,
             caller,
         };
+        let query = asked.head.uri.query().unwrap_or_default();
+        let query = self.versions.args_of(query);
+        if !query.is_empty() {
+            let spec = self.function(&call);
+            let types = spec.as_ref().and_then(|s| s.arg_types.as_ref());
+            call.args = args_from_query(&query, types)
+                .map_err(|faults| self.refuse(asked, bad_query(&faults)))?;
+        }
         self.run(asked, call, permit).await
     }
 
-    /// Whoever's credential the request carries.
-    pub(super) async fn session(&self, asked: &Asked<'_>) -> Result<Arc<Session>, CallError> {
-        let identifier = &self.parts().identifier;
-        let address = self.address(asked);
-        let session = async {
-            // Whoever guesses credentials costs no more than this look.
-            identifier.refused().check(address)?;
-            let credential = credential::from_headers(&asked.head.headers)?;
-            identifier.identify(credential.as_ref()).await
+    /// What the call would find; a hint for reading its request.
+    fn function(&self, call: &Call) -> Option<Arc<FunctionSpec>> {
+        let wanted = Wanted {
+            version: call.version.as_deref(),
+            user: call.identity.user_id.as_deref(),
+            api_key: call.caller.api_key.as_deref(),
+            ..Wanted::default()
         };
-        let session = session.await;
-        session.inspect_err(|error| identifier.refused().note(address, error))
-    }
-
-    /// Where the client is, as far as that is known.
-    fn address(&self, asked: &Asked<'_>) -> Option<IpAddr> {
-        let peer = asked.head.extensions.get::<Peer>()?;
-        let identifier = &self.parts().identifier;
-        Some(identifier.address(peer.0, &asked.head.headers))
-    }
-
-    /// For whom the request acts, and what else is known of its sender.
-    pub(super) async fn identify(
-        &self,
-        asked: &Asked<'_>,
-        claim: Option<Identity>,
-    ) -> Result<(Identity, Caller), CallError> {
-        let session = self.session(asked).await?;
-        self.acting(asked, &session, claim)
-    }
-
-    pub(super) fn acting(
-        &self,
-        asked: &Asked<'_>,
-        session: &Session,
-        claim: Option<Identity>,
-    ) -> Result<(Identity, Caller), CallError> {
-        let identifier = &self.parts().identifier;
-        let headers = &asked.head.headers;
-        let trusts = identifier.trusts_clients() && !session.is_verified();
-        let claim = match (claim, trusts) {
-            (claim, true) => identity::from_claim(true, claim.unwrap_or_default(), headers)?,
-            (claim, false) => claim.unwrap_or_default(),
-        };
-        let address = self.address(asked);
-        let identity = identifier.acting(session, claim);
-        let identity = identity.inspect_err(|error| identifier.refused().note(address, error))?;
-        Ok((identity, session.caller_at(address)))
+        let (service, request_type) = (call.service.as_str(), call.request_type.as_str());
+        self.calls.function(service, request_type, wanted)
     }
 
     /// The body and its encoding. One that is empty needs none.
@@ -286,9 +244,7 @@ impl<S: CallService> Edge<S> {
         if asked.formats.suit_all() {
             return Ok(());
         }
-        let version = call.version.as_deref();
-        let (service, request_type) = (call.service.as_str(), call.request_type.as_str());
-        match self.calls.function(service, request_type, version) {
+        match self.function(call) {
             Some(spec) => asked.formats.check(spec.response_type),
             // It will be refused for a better reason.
             None => Ok(()),

@@ -8,10 +8,13 @@ mod pieces;
 mod problem;
 mod resource;
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, Method, Response, StatusCode};
-use sluice_protocol::{CallError, ErrorCode, Payload};
+use sluice_protocol::request::named_version;
+use sluice_protocol::{CallError, ErrorCode, Identity, Payload};
 
 pub(super) use self::pieces::Pieces;
 use self::problem::problem;
@@ -19,8 +22,9 @@ pub(super) use self::resource::OfResource;
 use super::response::{self, Body};
 use super::{Asked, Edge, fields};
 use crate::edge::service::CallService;
-use crate::pipeline::Call;
+use crate::pipeline::{Call, Caller};
 use crate::registry::routes::{Lookup, Target};
+use crate::registry::wanted::Wanted;
 use crate::reply::Reply;
 
 impl<S: CallService> Edge<S> {
@@ -29,38 +33,79 @@ impl<S: CallService> Edge<S> {
     where
         B: http_body::Body<Data = Bytes>,
     {
+        let answered = self.at_route(asked, body).await.transpose()?;
+        Some(answered.unwrap_or_else(|error| {
+            self.count_refused(asked, &error);
+            problem(&asked.id, error)
+        }))
+    }
+
+    /// The same; `Ok(None)` if there is no such route.
+    async fn at_route<B>(
+        &self,
+        asked: &Asked<'_>,
+        body: B,
+    ) -> Result<Option<Response<Body>>, CallError>
+    where
+        B: http_body::Body<Data = Bytes>,
+    {
         let head = asked.head;
-        let refused = |code, text: String| problem(&asked.id, CallError::new(code, text));
-        let version = match self.versions.find(head, None) {
-            Ok(version) => version,
-            Err(error) => return Some(problem(&asked.id, error)),
+        let version = self.versions.find(head, None)?;
+        let wanted = Wanted {
+            version: version.as_deref(),
+            ..Wanted::default()
         };
-        let path = head.uri.path();
-        let target = match self
-            .calls
-            .route(head.method.as_str(), path, version.as_deref())
-        {
-            Lookup::Nothing => return None,
+        let (method, path) = (head.method.as_str(), head.uri.path());
+        let target = match self.calls.route(method, path, wanted) {
+            Lookup::Nothing => return Ok(None),
             Lookup::Malformed => {
                 let text = "the path is not percent-encoded UTF-8, or has dot segments";
-                return Some(refused(ErrorCode::InvalidRequest, text.to_owned()));
+                return Err(CallError::new(ErrorCode::InvalidRequest, text));
             }
-            Lookup::WithoutSlash => return Some(without_slash(&head.uri)),
-            Lookup::Methods(allowed) => return Some(other_methods(asked, &allowed)),
+            Lookup::WithoutSlash => return Ok(Some(without_slash(&head.uri))),
+            Lookup::Methods(allowed) => return Ok(Some(other_methods(asked, &allowed))),
             Lookup::Version { of, known } => {
-                let version = version.unwrap_or_default();
-                let text = format!("{of} has no version {version:?} at this path");
-                let error = CallError::new(ErrorCode::UnknownVersion, text);
-                return Some(problem(&asked.id, error.with_detail("versions", known)));
+                // Nobody learns anything before it is known that he may ask.
+                self.session(asked).await?;
+                return Err(self.refuse(asked, unknown_version(wanted.version, &of, known)));
             }
             Lookup::Found(target) => *target,
         };
         let answered = if target.spec.is_resource() {
-            self.resource(asked, target, body).await
+            self.resource(asked, target, wanted, body).await
         } else {
-            self.bare(asked, target, body).await
+            self.bare(asked, target, wanted, body).await
         };
-        Some(answered.unwrap_or_else(|error| problem(&asked.id, error)))
+        answered.map(Some)
+    }
+
+    /// What the route leads its caller to, who may have a version pinned. `target` is what it leads
+    /// anybody to.
+    fn pinned(
+        &self,
+        asked: &Asked<'_>,
+        target: Target,
+        wanted: Wanted<'_>,
+        (identity, caller): (&Identity, &Caller),
+    ) -> Result<Target, CallError> {
+        let may_be_pinned = identity.user_id.is_some() || caller.api_key.is_some();
+        if !may_be_pinned || named_version(wanted.version).is_some() || !self.calls.has_pins() {
+            return Ok(target);
+        }
+        let wanted = Wanted {
+            user: identity.user_id.as_deref(),
+            api_key: caller.api_key.as_deref(),
+            ..wanted
+        };
+        let (method, path) = (asked.head.method.as_str(), asked.head.uri.path());
+        match self.calls.route(method, path, wanted) {
+            Lookup::Found(pinned) => Ok(*pinned),
+            Lookup::Version { of, known } => {
+                Err(self.refuse(asked, unknown_version(None, &of, known)))
+            }
+            // It went a moment ago; the call will say so.
+            _ => Ok(target),
+        }
     }
 
     /// Calls a function and answers its result alone.
@@ -68,18 +113,22 @@ impl<S: CallService> Edge<S> {
         &self,
         asked: &Asked<'_>,
         target: Target,
+        wanted: Wanted<'_>,
         body: B,
     ) -> Result<Response<Body>, CallError>
     where
         B: http_body::Body<Data = Bytes>,
     {
         let permit = self.parts().capacity.enter()?;
+        // First of all: strangers and those who are refused all the time are told nothing else.
+        let (identity, caller) = self.identify(asked, None).await?;
+        let target = self.pinned(asked, target, wanted, (&identity, &caller))?;
         asked.formats.check(target.spec.response_type)?;
         let headers = &asked.head.headers;
         let types = target.spec.arg_types.as_ref();
         let query = asked.head.uri.query().map(|q| self.versions.args_of(q));
-        let of_url = args::of_url(query.as_deref(), &target.params, types)?;
-        let (identity, caller) = self.identify(asked, None).await?;
+        let of_url = args::of_url(query.as_deref(), &target.params, types)
+            .map_err(|error| self.refuse(asked, error))?;
         let mut call = Call {
             request_id: asked.id.clone(),
             service: target.service,
@@ -97,11 +146,13 @@ impl<S: CallService> Edge<S> {
         // Last, so that a request that is refused in any case is refused unread.
         let (encoding, bytes) = self.read_body(asked, body).await?;
         if !bytes.is_empty() {
-            call.args = args::with_body(call.args, Payload { encoding, bytes })?;
+            call.args = args::with_body(call.args, Payload { encoding, bytes })
+                .map_err(|error| self.refuse(asked, error))?;
         }
         let owner = call.identity.user_id.clone();
         let error = |error| problem(&asked.id, error);
         self.limited(error, call, async |call| {
+            asked.called.store(true, Ordering::Relaxed);
             match self.calls.call(call).await? {
                 Reply::Result(payload) => result(asked, &payload),
                 Reply::Accepted => Ok(response::empty(StatusCode::ACCEPTED)),
@@ -114,6 +165,14 @@ impl<S: CallService> Edge<S> {
         })
         .await
     }
+}
+
+fn unknown_version(version: Option<&str>, of: &str, known: Vec<String>) -> CallError {
+    let text = match version {
+        Some(version) => format!("{of} has no version {version:?} at this path"),
+        None => format!("the version of {of} that its caller is pinned to is not there"),
+    };
+    CallError::new(ErrorCode::UnknownVersion, text).with_detail("versions", known)
 }
 
 /// A result as it is.

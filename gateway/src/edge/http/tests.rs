@@ -6,6 +6,7 @@ mod hostile;
 mod replies;
 mod requests;
 mod results;
+mod routes;
 mod streams;
 
 use bytes::Bytes;

@@ -3,9 +3,10 @@
 //! Where nothing can be changed any more (errors, async calls, streams), it is asked behind the
 //! caller's back: nobody waits for it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use sluice_protocol::function::{Callback, FunctionSpec};
+use sluice_protocol::http::ResponseHead;
 use sluice_protocol::payload::Payload;
 use sluice_protocol::response::{Answer, Response};
 use sluice_protocol::trace::TraceContext;
@@ -13,7 +14,7 @@ use sluice_protocol::{CallError, ErrorCode};
 use tokio::time::Instant;
 
 use super::answer::{AfterAnswer, read_after};
-use super::{Hooks, hook_deadline, name, question};
+use super::{Hooks, hook_deadline, name, told_args, unchecked};
 use crate::hooks::{Phase, Question};
 use crate::pipeline::resolve::Resolved;
 use crate::reply::Reply;
@@ -31,16 +32,14 @@ pub(in crate::pipeline) struct After {
 }
 
 impl After {
-    /// The after hook of a call, where its function has one.
+    /// The after hook of a call, where its function has one. It knows the args as they came.
     pub(in crate::pipeline) fn of(hooks: &Hooks, call: &Resolved) -> Option<Box<Self>> {
         let callback = call.spec().after_execute.as_ref()?;
-        // Args that are none are refused later; there is nothing to tell a hook of them.
-        let question = question(call, Phase::After, callback).ok()?;
         Some(Box::new(Self {
             hooks: hooks.clone(),
             spec: call.variant().spec.clone(),
             callback: callback.clone(),
-            question,
+            question: unchecked(call, Phase::After, callback),
             trace: call.call.trace.clone(),
             deadline: call.deadline(),
         }))
@@ -48,9 +47,18 @@ impl After {
 
     /// Tells the outcome. The result of a sync call may come back changed.
     pub(in crate::pipeline) async fn finish(
-        self: Box<Self>,
+        mut self: Box<Self>,
         outcome: Result<Reply, CallError>,
     ) -> Result<Reply, CallError> {
+        // Here, not when the call came: who is refused has no such work done for him.
+        match told_args(&self.question.args) {
+            Ok(args) => self.question.args = args,
+            // Args that are none were refused; there is nothing to tell a hook of them.
+            Err(_) => return outcome,
+        }
+        if self.question.http.is_some() {
+            return self.hear(outcome);
+        }
         match outcome {
             Ok(Reply::Result(result)) => Ok(Reply::Result(self.change(result).await)),
             Ok(Reply::Accepted) => {
@@ -61,6 +69,43 @@ impl After {
                 Some(answer) => self.tell(answer),
                 None => self.tell(&cancelled().into()),
             })),
+            Err(error) => {
+                self.tell(&error.clone().into());
+                Err(error)
+            }
+        }
+    }
+
+    /// Tells what a resource answered, whose response is its own: nothing is changed. Its status
+    /// alone is told: a body may be anything, and of any size.
+    fn hear(self: Box<Self>, outcome: Result<Reply, CallError>) -> Result<Reply, CallError> {
+        let status = Arc::new(OnceLock::new());
+        let ended = move |hook: Box<Self>, status: Option<&u16>| {
+            let result = serde_json::json!({ "status": status });
+            hook.tell(&Answer::Result(Payload::json(result.to_string())));
+        };
+        match outcome {
+            Ok(Reply::Result(message)) => {
+                ended(self, status_of(&message).as_ref());
+                Ok(Reply::Result(message))
+            }
+            Ok(reply) => {
+                let first = status.clone();
+                let reply = reply.changed_by(move |answer| {
+                    if let Answer::Item { payload, .. } = &answer
+                        && let Some(status) = status_of(payload)
+                    {
+                        // Only the first piece has a head.
+                        let _ = first.set(status);
+                    }
+                    answer
+                });
+                Ok(reply.when_over(move |answer| match answer {
+                    Some(Answer::Error(error)) => self.tell(&(**error).clone().into()),
+                    Some(_) => ended(self, status.get()),
+                    None => self.tell(&cancelled().into()),
+                }))
+            }
             Err(error) => {
                 self.tell(&error.clone().into());
                 Err(error)
@@ -151,6 +196,12 @@ impl After {
         );
         None
     }
+}
+
+/// The status of a resource's response, where its head is there.
+fn status_of(message: &Payload) -> Option<u16> {
+    let (head, _) = message.split_http()?;
+    ResponseHead::parse(head).ok().map(|head| head.status)
 }
 
 fn cancelled() -> CallError {

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use sluice_protocol::payload::Payload;
+use sluice_protocol::{CallError, ErrorCode};
 
 /// The answer of a before hook.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,9 +22,46 @@ pub(super) enum AfterAnswer {
     Result(Payload),
 }
 
-/// Whether a permission callback said yes.
-pub(super) fn is_true(answer: &Payload) -> bool {
-    answer.bytes.trim_ascii() == b"true"
+/// What a permission callback says of a caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::pipeline) enum Permits {
+    /// It may.
+    Yes,
+    /// It may not.
+    No,
+    /// Nobody knows, so it may not: the callback failed, or answered what is no answer.
+    Unknown,
+}
+
+impl Permits {
+    /// Reads an answer.
+    pub(super) fn of(answer: &Result<Payload, CallError>) -> Self {
+        let denials = [ErrorCode::PermissionDenied, ErrorCode::Unauthenticated];
+        match answer {
+            Ok(answer) => match answer.bytes.trim_ascii() {
+                b"true" => Self::Yes,
+                b"false" => Self::No,
+                _ => Self::Unknown,
+            },
+            Err(error) if denials.contains(&error.code) => Self::No,
+            Err(_) => Self::Unknown,
+        }
+    }
+}
+
+/// Whether a before hook's answer that lets no call go on says so: `false`, `{"allow": false}`.
+pub(super) fn is_no(answer: &Payload) -> bool {
+    if answer.bytes.trim_ascii() == b"false" {
+        return true;
+    }
+    let fields = object(answer).and_then(|text| serde_json::from_slice(text).ok());
+    matches!(
+        fields,
+        Some(BeforeFields {
+            allow: Some(false),
+            args: None,
+        })
+    )
 }
 
 #[derive(Deserialize)]
@@ -150,19 +188,35 @@ mod tests {
 
     #[test]
     fn only_true_is_true() {
-        let read = |text: &str| is_true(&Payload::json(text.to_owned()));
-        assert!(read("true") && read(" true\n"));
-        for no in [
-            "false",
+        let read = |text: &str| Permits::of(&Ok(Payload::json(text.to_owned())));
+        assert_eq!(
+            (read("true"), read(" true\n")),
+            (Permits::Yes, Permits::Yes)
+        );
+        assert_eq!(read(" false "), Permits::No);
+        for odd in [
             "1",
             "\"true\"",
             "{\"allow\":true}",
+            "{\"allow\":false}",
             "[true]",
             "null",
             "",
             "truetrue",
         ] {
-            assert!(!read(no), "{no}");
+            assert_eq!(read(odd), Permits::Unknown, "{odd}");
+        }
+        let failed = |code| Permits::of(&Err(CallError::new(code, "x")));
+        assert_eq!(failed(ErrorCode::PermissionDenied), Permits::No);
+        assert_eq!(failed(ErrorCode::NoWorkers), Permits::Unknown);
+    }
+
+    #[test]
+    fn a_before_hook_says_no_in_two_ways() {
+        let no = |text: &str| is_no(&Payload::json(text.to_owned()));
+        assert!(no("false") && no(r#" {"allow": false} "#));
+        for odd in ["null", "true", "0", "{}", "[false]", r#"{"allow": 0}"#] {
+            assert!(!no(odd), "{odd}");
         }
     }
 }

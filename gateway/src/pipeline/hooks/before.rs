@@ -1,9 +1,9 @@
 //! Stage 3: the before hook. It may change the args or refuse, and nothing else.
 
 use sluice_protocol::function::FunctionSpec;
-use sluice_protocol::{CallError, ErrorCode};
+use sluice_protocol::{CallError, ErrorCode, ErrorSource, Payload};
 
-use super::answer::{Before, read_before};
+use super::answer::{Before, is_no, read_before};
 use super::{Hooks, NoQuestion, hook_deadline, name, question};
 use crate::hooks::Phase;
 use crate::pipeline::authorize::Admitted;
@@ -63,23 +63,28 @@ async fn ask(hooks: &Hooks, mut call: Resolved) -> Result<Hooked, CallError> {
     match read {
         Some(Before::Allow) => Ok(Hooked(call)),
         Some(Before::Args(args)) => {
-            let args = args.transcode(encoding).map_err(|_| odd(spec))?;
+            let args = args.transcode(encoding).map_err(|_| odd(spec, &answer))?;
             call.call.args = args;
             Ok(Hooked(call))
         }
         None => {
             tracing::warn!(function = spec.label(), hook = %name(callback), "before hook answered something that is no answer: refused");
-            Err(odd(spec))
+            Err(odd(spec, &answer))
         }
     }
 }
 
-fn odd(spec: &FunctionSpec) -> CallError {
+/// What is no leave to go on: a plain no, or an answer that the client has no part in.
+fn odd(spec: &FunctionSpec, answer: &Payload) -> CallError {
     let text = format!(
         "the before hook of {} did not allow the call; it did not run",
         spec.label()
     );
-    CallError::new(ErrorCode::HookRejected, text)
+    let error = CallError::new(ErrorCode::HookRejected, text);
+    if is_no(answer) {
+        return error;
+    }
+    error.with_source(ErrorSource::Gateway)
 }
 
 fn no_question(spec: &FunctionSpec, why: &NoQuestion) -> CallError {
@@ -100,7 +105,9 @@ fn refused(spec: &FunctionSpec, error: CallError) -> CallError {
     let function = spec.label();
     if !is_its_own(&error) {
         let text = format!("the before hook of {function} could not be asked, so it did not run");
-        let mut rejected = CallError::new(ErrorCode::HookRejected, text);
+        // No client must come to be refused for what befell a hook.
+        let mut rejected =
+            CallError::new(ErrorCode::HookRejected, text).with_source(ErrorSource::Gateway);
         rejected.can_retry = error.code.is_transient();
         return rejected;
     }
@@ -111,6 +118,10 @@ fn refused(spec: &FunctionSpec, error: CallError) -> CallError {
         rejected = rejected.with_detail("hook", *details);
     }
     rejected.can_retry = error.can_retry;
+    // Its code for whatever broke in it; a hook that refuses says why.
+    if error.code == ErrorCode::WorkerError && error.custom_code.is_none() {
+        rejected = rejected.with_source(ErrorSource::Gateway);
+    }
     rejected
 }
 

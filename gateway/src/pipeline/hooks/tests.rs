@@ -3,7 +3,10 @@
 mod after;
 mod before;
 mod embedded;
+mod limited;
 mod permission;
+mod resources;
+mod whose_fault;
 
 use serde_json::Value;
 use sluice_protocol::function::{Callback, FunctionSpec};
@@ -46,6 +49,13 @@ fn rig(function: FunctionSpec) -> Rig {
 
 fn body(message: &Outgoing) -> Value {
     serde_json::from_slice(&message.body).unwrap()
+}
+
+/// Whether no call goes out any more.
+async fn nothing_more(rig: &mut Rig) -> bool {
+    // Time stands still until nothing is left to do.
+    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    rig.sent_call_now().is_none()
 }
 
 fn refusal() -> CallError {

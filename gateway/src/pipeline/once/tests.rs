@@ -9,6 +9,8 @@ use sluice_protocol::{CallError, ErrorCode, Executed, Frame, Payload};
 
 use crate::dispatch::fake::{Rig, accepted, call, error, result, spec};
 use crate::idempotency::{Claim, Claimed, OnceStore, StoreError};
+use crate::limiter::testing::limit;
+use crate::limiter::{Limiter, Refused};
 use crate::pipeline::Call;
 use crate::reply::Reply;
 
@@ -192,4 +194,48 @@ async fn without_its_store_a_call_with_a_key_does_not_run() {
     assert!(error.can_retry);
     let ran = first(&mut rig, call("{}"), result("1")).await;
     assert!(ran.is_ok(), "{ran:?}");
+}
+
+/// However a version is named, it is the one that is called.
+#[tokio::test(start_paused = true)]
+async fn the_same_version_by_another_name_is_the_same_request() {
+    let mut versioned = spec();
+    versioned.version = sluice_protocol::ApiVersion::new("1.0").ok();
+    let mut rig = Rig::new(versioned, &["a"]);
+    let named = |version: Option<&str>| {
+        let mut call = keyed("k", "{}");
+        call.version = version.map(str::to_owned);
+        call
+    };
+    let ran = first(&mut rig, named(None), result("1.10")).await;
+    assert!(ran.is_ok(), "{ran:?}");
+    for version in [None, Some("1.0"), Some("0.0.0"), Some("^1"), Some("1.x")] {
+        let again = repeated(&mut rig, named(version)).await;
+        assert_eq!(again, Ok(Payload::json("1.10")), "{version:?}");
+    }
+}
+
+/// A key that can never hold costs its caller no call of a limit, and nobody a question.
+#[tokio::test(start_paused = true)]
+async fn a_function_that_takes_no_key_says_so_before_anything_is_counted() {
+    for response_type in [ResponseType::Async, ResponseType::Stream] {
+        let mut function = spec();
+        function.response_type = response_type;
+        function.before_execute = Some(sluice_protocol::function::Callback {
+            service: function.service.clone(),
+            request_type: function.request_type.clone(),
+            extra: None,
+        });
+        let mut rig = Rig::new(function, &["a"]);
+        let limits = [limit("one", "all", 1, 60_000)];
+        let limiter = Arc::new(Limiter::in_memory(&limits, &Default::default()));
+        let pipeline = Arc::into_inner(rig.pipeline).unwrap();
+        let refused = Arc::new(Refused::new(0));
+        rig.pipeline = Arc::new(pipeline.limited_by(limiter.clone(), refused));
+        let refused = rig.start(keyed("k", "{}")).await.unwrap().unwrap_err();
+        assert_eq!(refused.code, ErrorCode::InvalidRequest, "{refused}");
+        assert!(rig.sent_now().is_none());
+        let status = limiter.status("one", &[String::new()]).await.unwrap();
+        assert_eq!(status.key.unwrap().current_requests, 0);
+    }
 }

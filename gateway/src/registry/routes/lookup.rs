@@ -7,6 +7,7 @@ use sluice_protocol::{ApiVersion, FunctionName, FunctionSpec, ServiceName};
 
 use super::{Form, Owner, segments};
 use crate::registry::snapshot::Snapshot;
+use crate::registry::wanted::Wanted;
 
 /// What a route leads to.
 #[derive(Debug)]
@@ -48,7 +49,7 @@ pub struct Target {
 impl Snapshot {
     /// Whose route a request takes.
     #[must_use]
-    pub fn route(&self, method: &str, path: &str, version: Option<&str>) -> Lookup {
+    pub fn route(&self, method: &str, path: &str, wanted: &Wanted<'_>) -> Lookup {
         if self.routes.is_empty() {
             return Lookup::Nothing;
         }
@@ -69,7 +70,7 @@ impl Snapshot {
         let Some(owner) = place.resource().or_else(|| place.function(method)) else {
             return Lookup::Methods(place.allow());
         };
-        let Some((form, spec)) = self.form(owner, version) else {
+        let Some((form, spec)) = self.form(owner, wanted) else {
             let known = owner.versions.iter().filter_map(|f| f.version.as_ref());
             return Lookup::Version {
                 of: format!("{}.{}", owner.service, owner.request_type),
@@ -86,31 +87,34 @@ impl Snapshot {
         }))
     }
 
-    /// The version of a route's owner that a request wants. Without a name it is the one that the
+    /// The version of a route's owner that a request gets. One that names none gets what the
     /// function's own calls get, if that has the route; else the newest that has it.
     fn form<'o>(
         &self,
         owner: &'o Owner,
-        version: Option<&str>,
+        wanted: &Wanted<'_>,
     ) -> Option<(&'o Form, Arc<FunctionSpec>)> {
         let (service, name) = (owner.service.as_str(), owner.request_type.as_str());
-        let spec = |version: Option<&str>| {
-            let function = self.resolve(service, name, version).ok()?;
-            // The client's own names and types, where its version is translated.
-            let variant = function.variants.first()?;
-            let seen = variant.translation.as_ref().map(|t| &t.seen);
-            Some(seen.unwrap_or(&variant.spec).clone())
-        };
-        if let Some(version) = named_version(version) {
-            return Some((owner.form(Some(version))?, spec(Some(version))?));
+        let of = |wanted: &Wanted<'_>| self.resolve_wanted(service, name, wanted);
+        let function = of(wanted).ok()?;
+        let version = function.version.as_ref().map(ApiVersion::as_str);
+        if let Some(form) = owner.form(version) {
+            return Some((form, function.seen()?.clone()));
         }
-        let latest = spec(None)?;
-        if let Some(form) = owner.form(latest.version.as_ref().map(ApiVersion::as_str)) {
-            return Some((form, latest));
+        // Whoever names a version wants no other one.
+        if named_version(wanted.version)
+            .and(wanted.of(self, service, name))
+            .is_some()
+        {
+            return None;
         }
         let stable = |f: &&Form| f.version.as_ref().is_none_or(|v| !v.is_prerelease());
         let form = owner.versions.iter().rev().find(stable)?;
-        let spec = spec(form.version.as_ref().map(ApiVersion::as_str))?;
+        let newest = Wanted {
+            version: form.version.as_ref().map(ApiVersion::as_str),
+            ..Wanted::default()
+        };
+        let spec = of(&newest).ok()?.seen()?.clone();
         Some((form, spec))
     }
 }

@@ -7,6 +7,7 @@ use sluice_protocol::{ServiceName, Subjects};
 
 use super::*;
 use crate::registry::snapshot::{Function, Snapshot, Variant};
+use crate::registry::wanted::Wanted;
 
 /// A snapshot of these functions, each `{service, request_type, routes, …}`.
 fn snapshot(functions: &[Value]) -> Snapshot {
@@ -60,7 +61,15 @@ fn goes(snapshot: &Snapshot, method: &str, path: &str) -> String {
 }
 
 fn goes_as(snapshot: &Snapshot, method: &str, path: &str, version: Option<&str>) -> String {
-    match snapshot.route(method, path, version) {
+    let wanted = Wanted {
+        version,
+        ..Wanted::default()
+    };
+    goes_where(snapshot, method, path, &wanted)
+}
+
+fn goes_where(snapshot: &Snapshot, method: &str, path: &str, wanted: &Wanted<'_>) -> String {
+    match snapshot.route(method, path, wanted) {
         Lookup::Nothing => "nothing".to_owned(),
         Lookup::Malformed => "malformed".to_owned(),
         Lookup::WithoutSlash => "without slash".to_owned(),
@@ -175,6 +184,55 @@ fn a_route_serves_the_version_that_has_it() {
     );
 }
 
+/// As the pipeline decides, which calls what the route says.
+#[test]
+fn a_route_serves_the_version_that_its_calls_would_get() {
+    let version = |version: &str| json!({ "request_type": "user", "version": version, "routes": ["GET /users/{id}"] });
+    let elsewhere =
+        json!({ "request_type": "user", "version": "1.9.0", "routes": ["GET /people/{id}"] });
+    let all = snapshot(&[
+        version("1.0.0"),
+        version("1.2.0"),
+        elsewhere,
+        version("2.0.0"),
+    ]);
+    let goes = |named, default, unknown_is_latest| {
+        let wanted = Wanted {
+            version: named,
+            default,
+            unknown_is_latest,
+            ..Wanted::default()
+        };
+        goes_where(&all, "GET", "/users/7", &wanted)
+    };
+    assert_eq!(goes(None, None, false), "user@2.0.0 id=7");
+    // What is configured.
+    assert_eq!(goes(None, Some("1.2.0"), false), "user@1.2.0 id=7");
+    assert_eq!(goes(Some("0.0.0"), Some("1.0.0"), false), "user@1.0.0 id=7");
+    assert_eq!(goes(Some("2.0.0"), Some("1.2.0"), false), "user@2.0.0 id=7");
+    assert_eq!(
+        goes(None, Some("7"), false),
+        "user@2.0.0 id=7",
+        "none of it"
+    );
+    assert_eq!(
+        goes(None, Some("1.9.0"), false),
+        "user@2.0.0 id=7",
+        "not at this route"
+    );
+    // Ranges, and what is not there.
+    assert_eq!(goes(Some("~1.2"), None, false), "user@1.2.0 id=7");
+    let none = "s.user has 1.0.0 1.2.0 2.0.0";
+    assert_eq!(
+        goes(Some("^1"), None, false),
+        none,
+        "its newest has no such route"
+    );
+    assert_eq!(goes(Some("7"), None, false), none);
+    assert_eq!(goes(Some("7"), None, true), "user@2.0.0 id=7");
+    assert_eq!(goes(Some("1.9.0"), None, true), none, "it is known");
+}
+
 #[test]
 fn services_cannot_have_the_same_route() {
     let spec = |service: &str, routes: &[&str], kind: &str| {
@@ -199,6 +257,6 @@ proptest! {
     #[test]
     fn strangers_paths_never_panic(path in "(/[a-z%2F.{}*]{0,6}){0,70}|.{0,40}", method in "[A-Z]{0,7}") {
         let all = snapshot(&[with("a", &["GET /{a}/{b}"]), with("b", &["GET /{a}/x/{*c}"])]);
-        let _ = all.route(&method, &path, None);
+        let _ = all.route(&method, &path, &Wanted::default());
     }
 }

@@ -24,7 +24,10 @@ fn document(id: &RequestId, error: &CallError) -> Value {
     let status = error.http_status();
     let title = http::StatusCode::from_u16(status).ok();
     let title = title.and_then(|s| s.canonical_reason()).unwrap_or("Error");
-    let mut document = json!({
+    // As in an envelope: whoever repeats a request must know whether it ran.
+    let mut details = error.details.as_deref().cloned().unwrap_or_default();
+    details.insert("executed".to_owned(), error.executed.as_str().into());
+    json!({
         "type": "about:blank",
         "title": title,
         "status": status,
@@ -33,9 +36,6 @@ fn document(id: &RequestId, error: &CallError) -> Value {
         "source": error.source.as_str(),
         "can_retry": error.can_retry,
         "request_id": id,
-    });
-    if let Some(details) = &error.details {
-        document["details"] = Value::Object((**details).clone());
-    }
-    document
+        "details": details,
+    })
 }

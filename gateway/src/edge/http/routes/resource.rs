@@ -1,6 +1,7 @@
 //! Requests to resources: passed on as they are, and answered by what comes back.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use http::header::{
@@ -20,9 +21,11 @@ use super::{Pieces, args};
 use crate::edge::capacity::Permit;
 use crate::edge::http::response::{self, Body};
 use crate::edge::http::{Asked, Edge, body, fields};
+use crate::edge::identity;
 use crate::edge::service::CallService;
 use crate::pipeline::{Call, HttpRequest};
 use crate::registry::routes::Target;
+use crate::registry::wanted::Wanted;
 use crate::reply::{Answers, Reply};
 
 /// On responses that a resource made: HEAD needs no more done to it.
@@ -39,6 +42,7 @@ impl<S: CallService> Edge<S> {
         &self,
         asked: &Asked<'_>,
         target: Target,
+        wanted: Wanted<'_>,
         body: B,
     ) -> Result<Response<Body>, CallError>
     where
@@ -49,10 +53,12 @@ impl<S: CallService> Edge<S> {
             return Ok(response::empty(StatusCode::NO_CONTENT));
         }
         let permit = self.parts().capacity.enter()?;
-        let types = target.spec.arg_types.as_ref();
-        let args = args::of_url(None, &target.params, types)?;
         let session = self.session(asked).await?;
         let (identity, caller) = self.acting(asked, &session, None)?;
+        let target = self.pinned(asked, target, wanted, (&identity, &caller))?;
+        let types = target.spec.arg_types.as_ref();
+        let args =
+            args::of_url(None, &target.params, types).map_err(|error| self.refuse(asked, error))?;
         let head = request_head(asked.head, session.is_verified())?;
         let headers = &asked.head.headers;
         let mut call = Call {
@@ -79,6 +85,7 @@ impl<S: CallService> Edge<S> {
         let bodiless = asked.head.method == Method::HEAD;
         let error = |error| problem(&asked.id, error);
         self.limited(error, call, async |call| {
+            asked.called.store(true, Ordering::Relaxed);
             match self.calls.call(call).await? {
                 Reply::Result(message) => {
                     let (head, body) = split(&message)?;
@@ -150,6 +157,8 @@ fn request_head(head: &Head, verified: bool) -> Result<RequestHead, CallError> {
     let named = connection_options(&head.headers);
     let passes = |name: &HeaderName| {
         !is_between_neighbours(name)
+            // Anybody can write these; whom the gateway knows it says itself.
+            && ![identity::USER, identity::DEVICE, identity::ROLES].contains(&name.as_str())
             && *name != CONTENT_LENGTH
             && !(verified && (*name == AUTHORIZATION || *name == API_KEY))
             && !named.iter().any(|n| n.eq_ignore_ascii_case(name.as_str()))

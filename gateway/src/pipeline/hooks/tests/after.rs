@@ -1,10 +1,13 @@
 use sluice_protocol::function::ResponseType;
+use sluice_protocol::permission::Permission;
 use sluice_protocol::response::Answer;
 use sluice_protocol::{Encoding, ErrorCode, Frame, Payload};
 
-use super::{body, names_check, refusal, result_of, rig};
-use crate::dispatch::fake::{accepted, call, error, item, result, spec};
+use super::{body, check, names_check, nothing_more, refusal, result_of, rig};
+use crate::dispatch::fake::{Rig, accepted, call, error, item, result, spec};
 use crate::dispatch::mailbox::Delivery;
+use crate::hooks::Callbacks;
+use crate::limiter::testing::limit;
 use crate::reply::Reply;
 
 fn hooked(response_type: ResponseType) -> sluice_protocol::FunctionSpec {
@@ -92,30 +95,76 @@ async fn a_changed_result_keeps_the_encoding_of_its_call() {
 
 #[tokio::test(start_paused = true)]
 async fn it_hears_of_errors_and_nobody_waits_for_it() {
+    let mut rig = rig(hooked(ResponseType::Sync));
+    let running = rig.start(call("{}"));
+    let message = rig.sent().await;
+    rig.reply(&message, error(refusal(), "a"));
+    assert_eq!(running.await.unwrap().unwrap_err().code_text(), "quota");
+    let told = rig.sent().await;
+    assert_eq!(body(&told)["phase"], "after");
+    assert_eq!(body(&told)["response"]["error_code"], "quota");
+    assert_eq!(body(&told)["response"]["success"], false);
+    // An answer to that would change nothing; nobody listens any more.
+    rig.reply(&told, result(r#"{"result": 1}"#));
+}
+
+#[tokio::test(start_paused = true)]
+async fn args_that_are_refused_are_told() {
+    let mut function = hooked(ResponseType::Sync);
+    function.arg_types = Some(Default::default());
+    let mut rig = rig(function);
+    let refused = rig.start(call(r#"{"x":1}"#)).await.unwrap().unwrap_err();
+    assert_eq!(refused.code, ErrorCode::InvalidArguments);
+    let told = rig.sent().await;
+    assert_eq!(body(&told)["request"]["args"]["x"], 1);
+    assert_eq!(body(&told)["response"]["error_code"], "invalid_arguments");
+}
+
+/// Each refusal would cost a call of a worker otherwise.
+#[tokio::test(start_paused = true)]
+async fn of_callers_who_are_not_let_in_it_hears_nothing() {
+    let stranger = |rule: Permission| {
+        let mut function = hooked(ResponseType::Sync);
+        function.check_permission = rule;
+        function
+    };
+    // By `admit`, and by `authorize`.
+    for rule in [Permission::AnyAuthenticated, Permission::Arg("id".into())] {
+        let mut rig = rig(stranger(rule));
+        let refused = rig.start(call(r#"{"id":"u1"}"#)).await.unwrap();
+        assert_eq!(refused.unwrap_err().code, ErrorCode::PermissionDenied);
+        assert!(nothing_more(&mut rig).await);
+    }
+    // By a permission callback.
+    let mut function = hooked(ResponseType::Sync);
+    function.permission_callback = names_check();
+    let mut rig = super::rig(function);
+    let running = rig.start(call("{}"));
+    let asked = rig.sent().await;
+    rig.reply(&asked, result("false"));
+    let refused = running.await.unwrap().unwrap_err();
+    assert_eq!(refused.code, ErrorCode::PermissionDenied);
+    assert!(nothing_more(&mut rig).await);
+    // By the before hook, which knows.
     let mut function = hooked(ResponseType::Sync);
     function.before_execute = names_check();
-    let mut rig = rig(function);
-    // A before hook's refusal.
+    let mut rig = super::rig(function);
     let running = rig.start(call("{}"));
     let asked = rig.sent().await;
     rig.reply(&asked, error(refusal(), "a"));
     let refused = running.await.unwrap().unwrap_err();
     assert_eq!(refused.code, ErrorCode::HookRejected);
-    let told = rig.sent().await;
-    assert_eq!(body(&told)["phase"], "after");
-    assert_eq!(body(&told)["response"]["error_code"], "hook_rejected");
-    // An answer to that would change nothing; nobody listens any more.
-    rig.reply(&told, result(r#"{"result": 1}"#));
-    // The function's own error.
-    let running = rig.start(call("{}"));
-    let asked = rig.sent().await;
-    rig.reply(&asked, result(r#"{"allow": true}"#));
-    let message = rig.sent().await;
-    rig.reply(&message, error(refusal(), "a"));
-    assert_eq!(running.await.unwrap().unwrap_err().code_text(), "quota");
-    let told = rig.sent().await;
-    assert_eq!(body(&told)["response"]["error_code"], "quota");
-    assert_eq!(body(&told)["response"]["success"], false);
+    assert!(nothing_more(&mut rig).await);
+    // By a limit.
+    let mut rig = Rig::with(
+        vec![hooked(ResponseType::Sync), check()],
+        &["a"],
+        Callbacks::default(),
+        |config| config.limit = vec![limit("none", "all", 0, 60_000)],
+    );
+    let refused = rig.start(call("{}")).await.unwrap().unwrap_err();
+    assert_eq!(refused.code, ErrorCode::RateLimited);
+    assert!(nothing_more(&mut rig).await);
 }
 
 #[tokio::test(start_paused = true)]
