@@ -79,7 +79,7 @@ pub use pipeline::{Filter, Negotiate, Pipeline, PipelineBuilder, SendEntity};
 pub use reply::{Outcome, Reply, Verdict};
 pub use source::{Give, IntoSource, Source, With, WithAsync, with, with_async};
 pub use table::{Decision, ENTRY, ON_ERROR, Part, Row, Rule, TABLE, Test};
-pub use trace::{Answer, MOST_HEADER_BYTES, Step, TRACE_HEADER, Trace};
+pub use trace::{Answer, MOST_HEADER_BYTES, NoTrace, Step, TRACE_HEADER, Trace};
 pub use visit::Visit;
 
 pub use ::http;

@@ -25,7 +25,6 @@ pub struct Found {
 }
 
 /// The function.
-#[must_use]
 pub fn function(store: &Store) -> Function {
     let store = store.clone();
     let browse = move |which: Which, out: StreamSender<Found>| {

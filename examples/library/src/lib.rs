@@ -6,12 +6,14 @@
 //! | `/books/{id}` | a resource ([`book`]) | conditional requests, negotiation, 404, 409, 412, 415 |
 //! | `/covers/{*path}` | a resource in pipeline style ([`cover`]) | a wildcard, filters in their order |
 //! | `GET /loans/{book}`, `POST /loans/{book}`, `DELETE /loans/{book}` | functions ([`loans`]) | routes of functions, bare results, problems |
+//! | the function `browse` | a stream ([`browse`]) | items one by one, over sockets, as SSE and as lines |
 //!
 //! Clients of versions 1 and 2 are served by the same code: [`versions`] lists what has changed.
 //!
 //! Everything is in memory; a real one would ask a database in the same places.
 
 pub mod book;
+pub mod browse;
 pub mod cover;
 pub mod loans;
 pub mod shelf;
@@ -45,7 +47,8 @@ pub fn worker(store: &Store, trace: bool) -> Result<WorkerBuilder, BuildError> {
         .function_with(
             Function::resource("cover", "/covers/{*path}", cover::resource(trace)?)
                 .description("the pictures of covers"),
-        );
+        )
+        .function_with(browse::function(store));
     Ok(loans::functions(store)
         .into_iter()
         .fold(worker, WorkerBuilder::function_with))

@@ -1,7 +1,9 @@
-//! `/books`: the whole shelf. GET sends book by book as they are read; POST adds one.
+//! `/books`: the whole shelf. GET sends book by book as they are read, or to who asks for JSON one
+//! list; POST adds one.
 
 use futures_util::stream;
-use serde_json::json;
+use serde_json::{Value, json};
+use sluice_worker::Error;
 use sluice_worker::resource::{
     BuildError, Decision, Handler, Outcome, Reply, Resource, TraceTo, Visit, with,
 };
@@ -20,11 +22,11 @@ pub fn resource(store: &Store, trace: bool) -> Result<Resource, BuildError> {
         book.and_then(|book| taken.find(&book)).is_some()
     };
     Resource::graph()
-        .media_types(["application/x-ndjson"])
+        .media_types(["application/x-ndjson", "application/json"])
         .decide(Decision::KnownContentType, with(is_json))
         .decide(Decision::Processable, with(is_a_book))
         .decide(Decision::Conflict, with(is_taken))
-        .get(with(move |_| books(&all)))
+        .get(with(move |visit| books(visit, &all)))
         .post(with(move |visit| put_on_shelf(visit, &add)))
         .handle(Handler::Conflict, "another book has this title and author")
         .handle(
@@ -39,13 +41,17 @@ pub fn resource(store: &Store, trace: bool) -> Result<Resource, BuildError> {
         .build()
 }
 
-/// A line for each book, made when the client has room for it.
-fn books(store: &Store) -> Reply {
-    let lines = store.all().into_iter().map(|(id, stored)| {
-        let line = json!({ "id": id, "title": stored.book.title, "author": stored.book.author });
-        Ok(format!("{line}\n"))
+/// A line for each book, made when the client has room for it; or all of them.
+fn books(visit: &Visit, store: &Store) -> Result<Reply, Error> {
+    let books = store.all().into_iter().map(|(id, stored)| {
+        json!({ "id": id, "title": stored.book.title, "author": stored.book.author })
     });
-    Reply::stream(stream::iter(lines))
+    match visit.media_type().as_deref() {
+        Some("application/json") => Reply::json(&books.collect::<Vec<Value>>()),
+        _ => Ok(Reply::stream(stream::iter(
+            books.map(|book| Ok(format!("{book}\n"))),
+        ))),
+    }
 }
 
 fn put_on_shelf(visit: &Visit, store: &Store) -> Outcome {

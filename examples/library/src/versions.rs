@@ -8,7 +8,7 @@
 
 use sluice_worker::change::{Declared, Operation, Versions};
 
-const BOOKS: [&str; 2] = ["book", "shelf"];
+const BOOKS: [&str; 3] = ["book", "shelf", "browse"];
 const LOANS: [&str; 3] = ["loan", "lend", "take_back"];
 
 /// The versions, oldest first.
@@ -18,7 +18,8 @@ pub fn all(versions: Versions) -> Versions {
             v.declare(
                 Declared::new("a writer is an author", BOOKS)
                     .request([Operation::rename("writer", "author")])
-                    .reverse_at([""]),
+                    // One book, a line or an item; or each of a list.
+                    .reverse_at(["", "/*"]),
             )
             .declare(
                 Declared::new("who borrows is a reader", LOANS)
@@ -30,7 +31,7 @@ pub fn all(versions: Versions) -> Versions {
             v.declare(
                 Declared::new("a book's name is its title", BOOKS)
                     .request([Operation::rename("name", "title")])
-                    .reverse_at([""]),
+                    .reverse_at(["", "/*"]),
             )
             .declare(
                 Declared::new("so it is in loans", LOANS)

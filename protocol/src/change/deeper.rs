@@ -97,7 +97,7 @@ pub(super) fn check(versions: &[Version], faults: &mut Faults) {
                     all = all.and(more);
                     let own = own.iter().map(|(name, levels)| (*name, *levels));
                     own.max_by_key(|(_, own)| all.and(*own).most())
-                        .unwrap_or(("*", Levels::default()))
+                        .unwrap_or(("all functions", Levels::default()))
                 }
                 Concerns::Only(names) => {
                     for name in names {

@@ -1,9 +1,10 @@
 //! Older versions of the library: the same places, in the shapes of their time.
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
+use sluice_e2e::socket::{EVENT, Socket};
 
-use crate::library::{JSON, Library};
+use crate::library::{Answer, JSON, Library};
 
 fn of(version: &str) -> (&str, &str) {
     ("sluice-version", version)
@@ -105,5 +106,126 @@ async fn functions_at_routes_have_their_forms_too() {
         wrong.json()["details"]["faults"][0]["path"],
         "/who",
         "{wrong:?}"
+    );
+}
+
+#[tokio::test]
+async fn shelves_come_down_line_by_line() {
+    let library = Library::start().await;
+    for (version, expected) in [
+        (
+            "1",
+            json!({"id": 1, "name": "Emma", "writer": "Jane Austen"}),
+        ),
+        (
+            "2",
+            json!({"id": 1, "name": "Emma", "author": "Jane Austen"}),
+        ),
+        (
+            "3",
+            json!({"id": 1, "title": "Emma", "author": "Jane Austen"}),
+        ),
+    ] {
+        let got = library
+            .send(Method::GET, "/books", &[of(version)], "")
+            .await;
+        let lines = lines(&got);
+        assert_eq!((got.status, lines.len()), (200, 3), "{got:?}");
+        assert_eq!(lines[0], expected, "{got:?}");
+        // The same books as one list, for who asks for it.
+        let accept = [of(version), ("accept", "application/json")];
+        let list = library.send(Method::GET, "/books", &accept, "").await;
+        assert_eq!(list.header("content-type"), "application/json", "{list:?}");
+        assert_eq!(list.json(), Value::Array(lines), "{list:?}");
+    }
+}
+
+fn lines(answer: &Answer) -> Vec<Value> {
+    let lines = answer.body.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {answer:?}")))
+        .collect()
+}
+
+/// A client of version 1, while the worker knows of version 3 only.
+#[tokio::test]
+async fn streams_come_down_over_every_edge() {
+    let library = Library::start().await;
+    let emma = json!({"book": 1, "name": "Emma", "writer": "Jane Austen"});
+    let post = async |accept: &'static str, body| {
+        let headers = [of("1"), JSON, ("accept", accept)];
+        library
+            .send(Method::POST, "/api/library/browse", &headers, body)
+            .await
+    };
+    let items = |frames: Vec<Value>| -> Vec<Value> {
+        let items = frames.into_iter().filter(|f| !f["result"].is_null());
+        items.map(|mut frame| frame["result"].take()).collect()
+    };
+
+    let got = post("application/x-ndjson", "{}").await;
+    let all = items(lines(&got));
+    assert_eq!((got.status, all.len()), (200, 3), "{got:?}");
+    assert_eq!(all[0], emma, "{got:?}");
+
+    let got = post("text/event-stream", r#"{"writer":"Jane Austen"}"#).await;
+    let data = got.body.lines().filter_map(|l| l.strip_prefix("data:"));
+    let frames = data.map(|text| serde_json::from_str(text).unwrap());
+    assert_eq!(items(frames.collect()), [emma.clone()], "{got:?}");
+
+    let mut socket = Socket::joined(library.cluster.gateway(0).address())
+        .await
+        .unwrap();
+    let request = json!({
+        "request_id": "browse", "service": "library", "request_type": "browse", "version": "1",
+        "args": {"writer": "Jane Austen"},
+    });
+    socket.push(&request).await.unwrap();
+    let mut frames = Vec::new();
+    while frames.last().is_none_or(|f: &Value| f["has_more"] == true) {
+        let frame = socket.frame().await.unwrap();
+        if frame.event == EVENT {
+            frames.push(frame.payload);
+        }
+    }
+    let told = format!("{frames:?}");
+    assert_eq!(frames[0]["async"], true, "{told}");
+    assert_eq!(items(frames), [emma], "{told}");
+
+    let wrong = post("application/x-ndjson", r#"{"writer":7}"#).await;
+    assert_eq!(wrong.status, 422, "{wrong:?}");
+    let told = wrong.json();
+    assert_eq!(told["details"]["faults"][0]["path"], "/writer", "{wrong:?}");
+    let text = told["error"].as_str().unwrap();
+    assert!(
+        text.contains("library.browse@1") && !text.contains("author"),
+        "{wrong:?}"
+    );
+}
+
+#[tokio::test]
+async fn sentences_about_errors_are_plain_text_in_any_version() {
+    const PLAIN: &str = "text/plain;charset=utf-8";
+    let library = Library::start().await;
+    let taken = r#"{"title":"Emma","author":"Jane Austen","year":1815}"#;
+    for (method, path, headers, body, status) in [
+        (Method::GET, "/books/99", vec![], "", 404),
+        (Method::GET, "/books/99", vec![of("1")], "", 404),
+        (Method::POST, "/books", vec![JSON], taken, 409),
+        (Method::POST, "/books", vec![JSON], "{}", 422),
+        (Method::PUT, "/books/2", vec![JSON], "{}", 422),
+    ] {
+        let got = library.send(method, path, &headers, body).await;
+        assert_eq!(got.status, status, "{got:?}");
+        assert_eq!(got.header("content-type"), PLAIN, "{got:?}");
+    }
+    // What `curl --json` sends.
+    let book = r#"{"name":"Ulysses","writer":"James Joyce","year":1922}"#;
+    let headers = [of("1"), JSON, ("accept", "application/json")];
+    let added = library.send(Method::POST, "/books", &headers, book).await;
+    assert_eq!(
+        (added.status, added.header("location")),
+        (201, "/books/4"),
+        "{added:?}"
     );
 }

@@ -3,7 +3,7 @@
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use sluice_protocol::registry::{
-    ConfigText, Instance, InstanceState, Message, Parsed, config_hash,
+    ConfigText, Instance, InstanceState, Message, Parsed, Reason, config_hash,
 };
 use sluice_protocol::{InstanceId, ServiceName};
 
@@ -81,18 +81,40 @@ async fn a_worker_in_any_language_is_translated_by_what_it_lists() {
     assert_eq!(status, 422);
 }
 
-#[tokio::test]
-async fn changes_in_code_are_refused_of_workers_that_cannot_run_them() {
+/// Why the gateway does not take a config.
+async fn refused(text: &str) -> Vec<Reason> {
     let cluster = cluster(|g| g).await;
     let nats = cluster.broker().client().await.unwrap();
     cluster.gateway(0).wait_ready().await.unwrap();
     let subject = "sluice.registry.announce.devices.plain";
-    let text = config(true);
-    let answer = nats.request(subject, announce(&text).into()).await.unwrap();
+    let answer = nats.request(subject, announce(text).into()).await.unwrap();
     let Message::Refused { reasons, .. } = Parsed::parse(&answer.payload).unwrap().message else {
         panic!("{answer:?}");
     };
+    assert!(cluster.gateway(0).is_ready().await, "it is still there");
+    reasons
+}
+
+#[tokio::test]
+async fn changes_in_code_are_refused_of_workers_that_cannot_run_them() {
+    let reasons = refused(&config(true)).await;
     assert_eq!(reasons[0].field, "features", "{reasons:?}");
-    let answer: Value = json!(reasons[0].message);
-    assert!(answer.as_str().unwrap().contains("pending"), "{answer}");
+    assert!(reasons[0].message.contains("pending"), "{reasons:?}");
+}
+
+/// 30,000 wraps around one arg: nobody could print what comes of it.
+#[tokio::test]
+async fn changes_that_nest_without_bound_are_refused() {
+    let wraps = vec![json!({"op": "wrap", "path": "/a"}); 100];
+    let change = json!({"name": "c", "functions": ["create"], "request": wraps});
+    let text = json!({
+        "functions": [{"request_type": "create", "version": "3"}],
+        "versions": [{"version": "1", "changes": vec![change; 300]}, {"version": "3"}],
+    });
+    let reasons = refused(&text.to_string()).await;
+    assert_eq!(reasons[0].field, "versions/0/changes/0", "{reasons:?}");
+    assert!(
+        reasons[0].message.contains("100 levels deeper"),
+        "{reasons:?}"
+    );
 }

@@ -1,5 +1,6 @@
 //! Pictures of the graph, drawn from its table.
 
+mod page;
 mod svg;
 
 use std::fmt::Write as _;
@@ -7,6 +8,7 @@ use std::fmt::Write as _;
 use super::table::{ENTRY, ON_ERROR, Part, TABLE, after};
 use super::{Action, Edge, Handler, Node};
 
+pub use page::html_of;
 pub use svg::{svg, svg_of};
 
 /// An edge of a picture.

@@ -50,6 +50,8 @@ pub struct Reply {
     pub(crate) body: Option<Bytes>,
     pub(crate) stream: Option<BodyStream>,
     pub(crate) is_json: bool,
+    /// Whether it is for people, in an answer that says what went wrong.
+    pub(crate) is_text: bool,
 }
 
 impl Reply {
@@ -59,10 +61,15 @@ impl Reply {
         Self::default()
     }
 
-    /// A text of the negotiated media type.
+    /// A text of the negotiated media type. In an error, status 400 or above, it is a sentence and
+    /// labelled `text/plain`, whatever was negotiated for the representation; to send another type
+    /// there, use [`Self::json`], [`Self::bytes`] or a header `Content-Type`.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
-        Self::bytes(text.into())
+        Self {
+            is_text: true,
+            ..Self::bytes(text.into())
+        }
     }
 
     /// Bytes of the negotiated media type.
@@ -103,7 +110,7 @@ impl Reply {
     }
 
     pub(crate) fn value(value: &serde_json::Value) -> Self {
-        let mut reply = Self::text(value.to_string());
+        let mut reply = Self::bytes(value.to_string());
         reply.is_json = true;
         reply
     }
@@ -131,6 +138,7 @@ impl From<ResourceResponse> for Reply {
             body: Some(response.body),
             stream: response.stream,
             is_json: false,
+            is_text: false,
         }
     }
 }

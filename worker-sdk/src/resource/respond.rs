@@ -10,7 +10,7 @@ use super::visit::Negotiated;
 use super::{Handler, Reply, ResourceResponse, Visit};
 
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
-/// What a default sentence is, whatever was negotiated.
+/// What a sentence about an error is, whatever was negotiated.
 const SENTENCE: &str = "text/plain;charset=utf-8";
 
 /// Makes the response of a handler. `location` is sent with it.
@@ -89,6 +89,10 @@ fn describe_body(
         if !handler.default_body().is_empty() {
             set(headers, header::CONTENT_TYPE, SENTENCE);
         }
+        return;
+    }
+    if reply.is_text && status.as_u16() >= 400 {
+        set(headers, header::CONTENT_TYPE, SENTENCE);
         return;
     }
     visit.state(|state| {

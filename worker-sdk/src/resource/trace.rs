@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{Action, Decision, Handler};
+use super::{Action, Decision, Handler, Node};
 
 /// The longest header value that a trace becomes, in bytes.
 pub const MOST_HEADER_BYTES: usize = 2048;
@@ -48,7 +48,17 @@ impl Answer {
         if yes { Self::Yes } else { Self::No }
     }
 
-    fn name(&self) -> &'static str {
+    fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "yes" => Self::Yes,
+            "no" => Self::No,
+            "respond" => Self::Respond,
+            "error" => Self::Failed,
+            name => Self::Go(Node::all().find(|node| node.name() == name)?.name()),
+        })
+    }
+
+    pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Yes => "yes",
             Self::No => "no",
@@ -114,6 +124,32 @@ impl Trace {
         text
     }
 
+    /// Reads what [`Self::to_header`] wrote, with or without the header's name before it. Names of
+    /// decisions are taken for those of the graph, and others for functions of a pipeline.
+    ///
+    /// # Errors
+    /// The first entry that is none, and why.
+    pub fn from_header(text: &str) -> Result<Self, NoTrace> {
+        let text = text.trim();
+        let named = text.get(..TRACE_HEADER.len());
+        let text = match named.filter(|name| name.eq_ignore_ascii_case(TRACE_HEADER)) {
+            Some(name) => text[name.len()..].trim_start_matches(':').trim(),
+            None => text,
+        };
+        let mut trace = Self::default();
+        for entry in text.split(',').map(str::trim) {
+            // What was too long was left out.
+            if entry == "..." {
+                break;
+            }
+            if trace.0.len() == MOST_ENTRIES {
+                return Err(NoTrace(format!("it has more than {MOST_ENTRIES} entries")));
+            }
+            trace.0.push(Step::parse(entry)?);
+        }
+        Ok(trace)
+    }
+
     /// The steps as a JSON array of objects.
     #[must_use]
     pub fn to_json(&self) -> Value {
@@ -128,6 +164,36 @@ impl Trace {
             }
         });
         steps.collect()
+    }
+}
+
+/// A text that is no trace: what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this is no value of {TRACE_HEADER}: {0}")]
+pub struct NoTrace(String);
+
+impl Step {
+    fn parse(entry: &str) -> Result<Self, NoTrace> {
+        let wrong = |why: &str| {
+            let entry: String = entry.chars().take(80).collect();
+            NoTrace(format!("{entry:?} {why}"))
+        };
+        let Some((name, answer)) = entry.split_once('=') else {
+            let action = Action::ALL.iter().find(|action| action.name() == entry);
+            let action = action.ok_or_else(|| wrong("is neither name=answer nor an action"))?;
+            return Ok(Self::Action(*action));
+        };
+        if let Some(handler) = Handler::ALL.iter().find(|handler| handler.name() == name) {
+            let status = answer.parse().ok().filter(|s| (100..=599).contains(s));
+            let status = status.ok_or_else(|| wrong("has no status"))?;
+            return Ok(Self::Handler(*handler, status));
+        }
+        let answer = Answer::parse(answer).ok_or_else(|| wrong("has no answer that is known"))?;
+        match Decision::all().find(|decision| decision.name() == name) {
+            Some(decision) => Ok(Self::Decision(decision, answer)),
+            None if name.is_empty() || visible(name) != name => Err(wrong("has no name")),
+            None => Ok(Self::Pipeline(name.to_owned(), answer)),
+        }
     }
 }
 
@@ -160,5 +226,47 @@ mod tests {
         );
         assert!(http::HeaderValue::from_str(&header).is_ok());
         assert_eq!(trace.steps().len(), MOST_ENTRIES);
+    }
+    #[test]
+    fn what_a_header_says_is_read_again() {
+        let node = Node::Handler(Handler::Gone);
+        let mut trace = Trace::default();
+        for decision in Decision::all() {
+            trace.add(Step::Decision(decision, Answer::Yes));
+            trace.add(Step::Decision(decision, Answer::Go(node.name())));
+        }
+        let parts: Vec<Trace> = trace.0.chunks(8).map(|s| Trace(s.to_vec())).collect();
+        for part in parts {
+            assert_eq!(Trace::from_header(&part.to_header()), Ok(part));
+        }
+        let mut rest = Trace::default();
+        for &action in Action::ALL {
+            rest.add(Step::Action(action));
+        }
+        rest.add(Step::Pipeline("my_plug".to_owned(), Answer::Respond));
+        rest.add(Step::Pipeline("other".to_owned(), Answer::Failed));
+        rest.add(Step::Handler(Handler::NotFound, 410));
+        let header = rest.to_header();
+        assert_eq!(Trace::from_header(&header), Ok(rest.clone()));
+        let line = format!("Sluice-Resource-Trace: {header}, ...\r\n");
+        assert_eq!(Trace::from_header(&line), Ok(rest));
+    }
+
+    #[test]
+    fn what_is_no_header_is_told() {
+        let long = "a=yes,".repeat(MOST_ENTRIES + 1);
+        for (text, told) in [
+            ("", "neither"),
+            ("exists?", "neither"),
+            ("exists?=maybe", "no answer"),
+            ("handle_ok=none", "no status"),
+            ("handle_ok=999", "no status"),
+            ("=yes", "no name"),
+            ("<b>=yes, a b=no", "no name"),
+            (long.as_str(), "more than"),
+        ] {
+            let error = Trace::from_header(text).unwrap_err().to_string();
+            assert!(error.contains(told), "{text}: {error}");
+        }
     }
 }

@@ -102,6 +102,38 @@ async fn a_challenge_comes_with_401_alone() {
 }
 
 #[tokio::test]
+async fn a_sentence_about_an_error_is_plain_text() {
+    let types = ["application/json", "application/xml"];
+    let resource = |gone: Reply| {
+        let built = Resource::graph().media_types(types);
+        let built = built.decide(Decision::Exists, with(|v| v.query().is_none()));
+        built
+            .get("{}")
+            .handle(Handler::NotFound, gone)
+            .build()
+            .unwrap()
+    };
+    let sent = async |reply: Reply, accept: &str| {
+        let mut asked = request(Method::GET, &[("accept", accept)]);
+        asked.query = Some("a=b".to_owned());
+        let response = resource(reply).handle(asked).await;
+        header(&response, "content-type").unwrap().to_owned()
+    };
+    let plain = "text/plain;charset=utf-8";
+    for accept in types {
+        let reply = || Reply::text("no book at /<script>");
+        assert_eq!(sent(reply(), accept).await, plain, "{accept}");
+        let lower = reply().status(StatusCode::OK);
+        assert_eq!(sent(lower, accept).await, accept, "no error");
+        let own = reply().header(CONTENT_TYPE, HeaderValue::from_static("text/css"));
+        assert_eq!(sent(own, accept).await, "text/css");
+        assert_eq!(sent(Reply::bytes("{}"), accept).await, accept);
+    }
+    let json = Reply::json(&[1]).unwrap();
+    assert_eq!(sent(json, "application/xml").await, "application/json");
+}
+
+#[tokio::test]
 async fn what_the_application_sets_wins() {
     let reply = Reply::text("a")
         .header(CACHE_CONTROL, HeaderValue::from_static("no-store"))

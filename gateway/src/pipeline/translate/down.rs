@@ -6,7 +6,7 @@ use serde_json::Value;
 use sluice_protocol::change::text_before;
 use sluice_protocol::payload::Payload;
 use sluice_protocol::response::Answer;
-use sluice_protocol::{CallError, Encoding};
+use sluice_protocol::{CallError, Encoding, ErrorCode, Executed};
 
 use super::lines::Pieces;
 use super::{Names, resource};
@@ -76,10 +76,8 @@ impl Down {
             Err(why) => {
                 let text = format!("a response of {} {why}", self.function.before);
                 tracing::warn!(function = self.function.before, "{text}");
-                let code = sluice_protocol::ErrorCode::PayloadTooLarge;
-                let error = CallError::new(code, text);
-                let error = error.with_executed(sluice_protocol::Executed::Yes, false);
-                Answer::Error(Box::new(error))
+                let error = CallError::new(ErrorCode::WorkerError, text);
+                Answer::Error(Box::new(error.with_executed(Executed::Yes, false)))
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use bytes::{Bytes, BytesMut};
 use sluice_protocol::Payload;
-use sluice_protocol::change::{Chain, TranslateError};
+use sluice_protocol::change::{Chain, MAX_ADDED_BYTES, TranslateError};
 use sluice_protocol::http::ResponseHead;
 
 use super::resource;
@@ -24,6 +24,11 @@ pub(super) enum Broken {
          response is cut off and a retry will not help"
     )]
     Body,
+    #[error(
+        "grows by more than {MAX_ADDED_BYTES} bytes at once when it is translated; the response is \
+         cut off and a retry will not help"
+    )]
+    Grown,
 }
 
 /// What is known of a body whose pieces pass.
@@ -93,6 +98,10 @@ impl Pieces {
             self.hold(line, Broken::Line)?;
             self.flush(chain, &mut out);
             out.extend_from_slice(b"\n");
+            // Changes may add to each line, and a piece may have very many.
+            if out.len() > MAX_HELD_BYTES + bytes.len() + MAX_ADDED_BYTES {
+                return Err(Broken::Grown);
+            }
             rest = &after[1..];
         }
         self.hold(rest, Broken::Line)?;
@@ -277,6 +286,23 @@ mod tests {
             read(LINES, &many, &[60_000; 16]).is_ok(),
             "lines are bounded, bodies not"
         );
+    }
+
+    #[test]
+    fn many_small_lines_do_not_grow_without_bound() {
+        let literal = "x".repeat(4000);
+        let versions = Versions::from_json(&serde_json::json!([
+            {"version": "1", "changes": [{"name": "more", "functions": ["*"],
+                "response": [{"op": "set", "path": "/a", "value": literal}]}]},
+            {"version": "2"},
+        ]));
+        let chain = versions.unwrap().chain("1", None, "shelf").unwrap();
+        let of = |lines: usize| {
+            let mut pieces = Pieces::default();
+            pieces.down(&chain, first(200, LINES, &"{}\n".repeat(lines)), false)
+        };
+        assert!(of(1000).is_ok());
+        assert_eq!(of(100_000), Err(Broken::Grown));
     }
 
     proptest! {

@@ -266,7 +266,7 @@ fn draw_below(out: &mut String, arrow: &Arrow, (x, y): (i32, i32), to: (i32, i32
     );
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

@@ -117,6 +117,20 @@ async fn a_visit_is_marked_in_the_picture() {
 }
 
 #[test]
+fn a_page_shows_the_steps_and_the_picture() {
+    let trace =
+        crate::resource::Trace::from_header("exists?=no, put, my_plug=respond, handle_created=201");
+    let page = html_of(&trace.unwrap());
+    assert!(
+        page.contains("<code>exists?</code> <b class=\"no\">no</b>"),
+        "{page}"
+    );
+    assert!(page.contains("<code>handle_created</code> <b class=\"other\">201</b>"));
+    assert!(page.contains("<svg ") && page.contains("class=\"d v\""));
+    assert!(page.ends_with("</body>\n</html>\n"));
+}
+
+#[test]
 fn the_picture_in_the_docs_is_up_to_date() {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/resource-graph.svg");
     let drawn = svg();
