@@ -8,18 +8,22 @@ ARG BASE_IMAGE=debian:bookworm-slim
 FROM ${RUST_IMAGE} AS build
 WORKDIR /src
 ENV CARGO_TERM_COLOR=never
-COPY Cargo.toml Cargo.lock rust-toolchain.toml ./
+# The toolchain is the image's; rust-toolchain.toml would have rustup fetch what only checks need.
+COPY Cargo.toml Cargo.lock ./
 COPY protocol/Cargo.toml protocol/
 COPY telemetry/Cargo.toml telemetry/
 COPY broker/Cargo.toml broker/
 COPY gateway/Cargo.toml gateway/
 COPY worker-sdk/Cargo.toml worker-sdk/
 COPY examples/demo/Cargo.toml examples/demo/
+COPY examples/library/Cargo.toml examples/library/
+COPY examples/embedded/Cargo.toml examples/embedded/
 COPY tests/Cargo.toml tests/
 COPY bench/Cargo.toml bench/
 # Empty sources stand in for ours: what is built here are the dependencies.
 RUN set -e; \
-    for crate in protocol telemetry broker gateway worker-sdk examples/demo tests bench; do \
+    for crate in protocol telemetry broker gateway worker-sdk examples/demo examples/library \
+        examples/embedded tests bench; do \
         mkdir -p $crate/src; : > $crate/src/lib.rs; echo 'fn main() {}' > $crate/src/main.rs; \
     done; \
     cargo build --release --locked -p sluice-gateway -p sluice-demo; \

@@ -13,3 +13,11 @@ pub(crate) fn used(pid: u32) -> std::io::Result<Duration> {
     }
     Ok(Duration::from_nanos(nanos))
 }
+
+/// Resident memory of a process, from `/proc`.
+pub(crate) fn resident_kib(pid: u32) -> std::io::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|l| l.split_whitespace().next()?.parse().ok());
+    kib.ok_or_else(|| std::io::Error::other("no VmRSS in /proc"))
+}

@@ -9,6 +9,11 @@ use crate::Result;
 /// The subject that floors send to.
 pub(crate) const SUBJECT: &str = "floor.echo";
 
+/// Who asks here for a number of items gets them at its reply subject.
+pub(crate) const ITEMS_SUBJECT: &str = "floor.items";
+/// Bytes of an item.
+pub(crate) const ITEM_BYTES: usize = 208;
+
 /// What each helper process is told.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

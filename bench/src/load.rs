@@ -27,7 +27,9 @@ impl Window {
 /// What the tasks of a run noted.
 #[derive(Debug)]
 pub(crate) struct Tally {
-    /// Nanoseconds from sending to the answer.
+    /// Right answers, or items, within the window.
+    pub(crate) count: u64,
+    /// Nanoseconds from sending to the answer; items of streams have none.
     pub(crate) times: Histogram<u64>,
     /// Wrong answers and failures.
     pub(crate) errors: u64,
@@ -42,6 +44,7 @@ impl Tally {
         #[expect(clippy::expect_used, reason = "the bounds are constant and sound")]
         let times = times.expect("bounds of the histogram");
         Self {
+            count: 0,
             times,
             errors: 0,
             first_error: None,
@@ -54,8 +57,22 @@ impl Tally {
         if !right {
             self.failed("an answer is not what was asked for");
         } else if now >= window.begin && now < window.end {
-            let nanos = u64::try_from((now - sent).as_nanos()).unwrap_or(u64::MAX);
-            self.times.saturating_record(nanos);
+            self.took(now - sent);
+        }
+    }
+
+    /// A right answer that took so long.
+    pub(crate) fn took(&mut self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.times.saturating_record(nanos);
+        self.count += 1;
+    }
+
+    /// An item of a stream that came now.
+    pub(crate) fn item(&mut self, window: Window) {
+        let now = tokio::time::Instant::now();
+        if now >= window.begin && now < window.end {
+            self.count += 1;
         }
     }
 
@@ -67,6 +84,7 @@ impl Tally {
 
     /// Adds what another task noted.
     pub(crate) fn add(&mut self, other: Self) {
+        self.count += other.count;
         self.errors += other.errors;
         self.first_error = self.first_error.take().or(other.first_error);
         #[expect(clippy::expect_used, reason = "all histograms have the same bounds")]

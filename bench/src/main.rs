@@ -7,6 +7,7 @@
 //! | [`stage`] | the processes of a run: broker, Redis, workers, floors, gateways |
 //! | [`variant`] | what is measured: one load on one target |
 //! | [`compare`] | interleaved rounds, medians, ratios |
+//! | [`scale`] | sockets, functions, instances, gateways: what grows |
 //! | [`report`] | the table, the JSON, the plots |
 
 mod compare;
@@ -14,6 +15,7 @@ mod cpu;
 mod floor;
 mod load;
 mod report;
+mod scale;
 mod stage;
 mod variant;
 
@@ -32,6 +34,8 @@ struct Cli {
 enum Command {
     /// Measure the variants in interleaved rounds and print ratios.
     Compare(compare::Args),
+    /// Measure what grows: sockets, functions and instances, gateways, many starts at once.
+    Scale(scale::Args),
     /// Serve floor (b): a POST is forwarded over NATS.
     #[command(hide = true)]
     FloorHttp(floor::Args),
@@ -50,6 +54,7 @@ type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Compare(args) => block_on(compare::run(args)),
+        Command::Scale(args) => block_on(scale::run(args)),
         Command::FloorHttp(args) => block_on(floor::http::serve(args)),
         Command::FloorSocket(args) => block_on(floor::socket::serve(args)),
         Command::Responder(args) => block_on(floor::responder::serve(args)),

@@ -1,21 +1,26 @@
 //! The processes of a run, each on a free port of loopback; they end with it.
 
+mod configs;
+
 use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::json;
 use sluice_e2e::collector::Collector;
-use sluice_e2e::gateway::{Gateway, GatewayBuilder};
+use sluice_e2e::gateway::Gateway;
 use sluice_e2e::nats::{Broker, BrokerKind};
 use sluice_e2e::process::Process;
+use sluice_e2e::redis::Redis;
 use sluice_e2e::{Error, eventually};
 
 use crate::Result;
 use crate::cpu;
 
-/// The service of the worker behind the gateways.
-pub(crate) const SERVICE: &str = "bench";
+/// The service whose functions the floors' responder answers.
+pub(crate) const FIXED: &str = "bench";
+/// The service of the worker that is written with the SDK.
+pub(crate) const SDK: &str = "sdk";
 
 /// A process whose CPU is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -24,6 +29,10 @@ pub(crate) enum Program {
     Gateway,
     /// The same with a collector for its spans, at the default sampling.
     Traced,
+    /// The same with limits in Redis.
+    Limited,
+    /// The same on the broker that is built in, which is another process here.
+    Embedded,
     FloorHttp,
     FloorSocket,
     Responder,
@@ -33,89 +42,78 @@ pub(crate) enum Program {
 pub(crate) struct Stage {
     gateway: Gateway,
     traced: Gateway,
-    _collector: Collector,
+    limited: Gateway,
+    embedded: Gateway,
     floor_http: (Process, SocketAddr),
     floor_socket: (Process, SocketAddr),
     responder: Process,
-    _worker: Process,
+    _others: Vec<Process>,
+    _collector: Collector,
+    _redis: Redis,
     broker: Broker,
-}
-
-fn gateway(broker: &Broker) -> GatewayBuilder {
-    let topics = json!(["api:*", "reply:* phoenix_gen_api reply"]);
-    Gateway::builder(broker.url())
-        .option("phoenix", "topics", topics)
-        .option("log", "filter", "warn")
-        // Refused calls are measured, too.
-        .option("limits", "refused_per_minute", 0)
-}
-
-fn gateway_traced(broker: &Broker, collector: &Collector) -> GatewayBuilder {
-    let url = collector.url();
-    gateway(broker).option("telemetry", "otlp_endpoint", url)
+    _embedded_broker: Broker,
 }
 
 impl Stage {
-    /// Starts all and waits until a call succeeds.
+    /// Starts all and waits until a call succeeds through each gateway.
     pub(crate) async fn start() -> Result<Self> {
         let broker = Broker::start(BrokerKind::NatsCurrent).await?;
-        let helper = |command: &str| -> Result<Process> {
-            let mut process = Command::new(std::env::current_exe()?);
-            process.args([command, "--nats", &broker.url()]);
-            Ok(Process::spawn(command, process)?)
-        };
-        let responder = helper("responder")?;
-        responder.wait_line("ready", |line| line == "ready").await?;
+        let embedded_broker = Broker::start(BrokerKind::Embedded).await?;
+        let redis = Redis::start().await?;
+        let collector = Collector::start().await?;
+        let responder = start_responder(&broker).await?;
+        let others = vec![
+            start_responder(&embedded_broker).await?,
+            worker(&broker)?,
+            worker(&embedded_broker)?,
+        ];
         let floor = |process: Process| async {
             let address = process.wait_address("http listening on http://").await?;
             Ok::<_, Error>((process, address))
         };
-        let floor_http = floor(helper("floor-http")?).await?;
-        let floor_socket = floor(helper("floor-socket")?).await?;
-        let gateway = gateway(&broker).start().await?;
-        let collector = Collector::start().await?;
-        let traced = gateway_traced(&broker, &collector).start().await?;
-        let mut worker = Command::new(sluice_e2e::binaries::ours("sluice-bench-worker")?);
-        worker.args(["--nats", &broker.url()]);
-        let worker = Process::spawn("worker", worker)?;
-        gateway.wait_ready().await?;
-        traced.wait_ready().await?;
         let stage = Self {
-            gateway,
-            traced,
-            _collector: collector,
-            floor_http,
-            floor_socket,
+            floor_http: floor(helper("floor-http", &broker)?).await?,
+            floor_socket: floor(helper("floor-socket", &broker)?).await?,
+            gateway: configs::plain(&broker).start().await?,
+            traced: configs::traced(&broker, &collector).start().await?,
+            limited: configs::limited(&broker, &redis).start().await?,
+            embedded: configs::plain(&embedded_broker).start().await?,
             responder,
-            _worker: worker,
+            _others: others,
+            _collector: collector,
+            _redis: redis,
             broker,
+            _embedded_broker: embedded_broker,
         };
-        stage.wait_served().await?;
+        for gateway in [
+            &stage.gateway,
+            &stage.traced,
+            &stage.limited,
+            &stage.embedded,
+        ] {
+            wait_served(gateway).await?;
+        }
+        // From now on everybody is over this limit.
+        stage.limited.client()?.call(FIXED, "over", probe()).await?;
         Ok(stage)
     }
 
-    async fn wait_served(&self) -> Result {
-        for gateway in [&self.gateway, &self.traced] {
-            let client = gateway.client()?;
-            let args = json!({"id": 1, "message": "probe"});
-            eventually("the bench worker is served", || async {
-                match client.call(SERVICE, "checked", args.clone()).await? {
-                    (200, _) => Ok(()),
-                    (status, envelope) => Err(Error::new(format!("{status} {envelope:?}"))),
-                }
-            })
-            .await?;
+    fn gateway(&self, program: Program) -> Option<&Gateway> {
+        match program {
+            Program::Gateway => Some(&self.gateway),
+            Program::Traced => Some(&self.traced),
+            Program::Limited => Some(&self.limited),
+            Program::Embedded => Some(&self.embedded),
+            Program::FloorHttp | Program::FloorSocket | Program::Responder => None,
         }
-        Ok(())
     }
 
     /// Where a program serves clients.
     pub(crate) fn address(&self, program: Program) -> SocketAddr {
-        match program {
-            Program::FloorHttp => self.floor_http.1,
-            Program::FloorSocket => self.floor_socket.1,
-            Program::Traced => self.traced.address(),
-            _ => self.gateway.address(),
+        match (program, self.gateway(program)) {
+            (_, Some(gateway)) => gateway.address(),
+            (Program::FloorHttp, _) => self.floor_http.1,
+            _ => self.floor_socket.1,
         }
     }
 
@@ -126,13 +124,49 @@ impl Stage {
 
     /// The CPU that a program has had.
     pub(crate) fn cpu(&self, program: Program) -> Result<Duration> {
-        let pid = match program {
-            Program::Gateway => self.gateway.process().pid(),
-            Program::Traced => self.traced.process().pid(),
-            Program::FloorHttp => self.floor_http.0.pid(),
-            Program::FloorSocket => self.floor_socket.0.pid(),
-            Program::Responder => self.responder.pid(),
+        let pid = match (program, self.gateway(program)) {
+            (_, Some(gateway)) => gateway.process().pid(),
+            (Program::FloorHttp, _) => self.floor_http.0.pid(),
+            (Program::FloorSocket, _) => self.floor_socket.0.pid(),
+            _ => self.responder.pid(),
         };
         Ok(cpu::used(pid)?)
     }
+}
+
+fn helper(command: &str, broker: &Broker) -> Result<Process> {
+    let mut process = Command::new(std::env::current_exe()?);
+    process.args([command, "--nats", &broker.url()]);
+    Ok(Process::spawn(command, process)?)
+}
+
+async fn start_responder(broker: &Broker) -> Result<Process> {
+    let responder = helper("responder", broker)?;
+    responder.wait_line("ready", |line| line == "ready").await?;
+    Ok(responder)
+}
+
+fn worker(broker: &Broker) -> Result<Process> {
+    let mut worker = Command::new(sluice_e2e::binaries::ours("sluice-bench-worker")?);
+    worker.args(["--nats", &broker.url()]);
+    Ok(Process::spawn("worker", worker)?)
+}
+
+fn probe() -> serde_json::Value {
+    json!({"id": 1, "message": "probe"})
+}
+
+async fn wait_served(gateway: &Gateway) -> Result {
+    gateway.wait_ready().await?;
+    let client = gateway.client()?;
+    for service in [FIXED, SDK] {
+        eventually("the bench worker is served", || async {
+            match client.call(service, "checked", probe()).await? {
+                (200, _) => Ok(()),
+                (status, envelope) => Err(Error::new(format!("{status} {envelope:?}"))),
+            }
+        })
+        .await?;
+    }
+    Ok(())
 }

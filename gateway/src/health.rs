@@ -1,7 +1,12 @@
 //! Whether the gateway is alive, ready, draining.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
 /// The state that health checks report.
 ///
@@ -16,6 +21,9 @@ pub struct Health {
     redis: AtomicU8,
     failed: AtomicBool,
     shards_waiting: AtomicUsize,
+    linked: Notify,
+    /// Until then calls wait for the first link.
+    wait_until: Option<Instant>,
 }
 
 const NO_REDIS: u8 = 0;
@@ -30,10 +38,20 @@ impl WaitingShard {
     /// It has now.
     pub fn connected(self) {
         self.0.shards_waiting.fetch_sub(1, Ordering::AcqRel);
+        self.0.linked.notify_waiters();
     }
 }
 
 impl Health {
+    /// Of a gateway whose calls wait for its first link, `wait` from now at most.
+    #[must_use]
+    pub fn waiting(wait: Duration) -> Self {
+        Self {
+            wait_until: Some(Instant::now() + wait),
+            ..Self::default()
+        }
+    }
+
     /// One shard more that has to connect before the gateway is ready.
     #[must_use]
     pub fn register_shard(self: &Arc<Self>) -> WaitingShard {
@@ -43,7 +61,39 @@ impl Health {
 
     /// The first connection and discovery are done.
     pub fn set_discovered(&self) {
-        self.discovered.store(true, Ordering::Release);
+        if !self.discovered.swap(true, Ordering::AcqRel) {
+            self.linked.notify_waiters();
+        }
+    }
+
+    /// Whether every shard has had its connection, and the first discovery is done. A latch, too.
+    #[must_use]
+    pub fn is_linked(&self) -> bool {
+        self.has_discovered() && self.shards_waiting.load(Ordering::Acquire) == 0
+    }
+
+    /// Returns once it is, after `most`, or when calls need not wait any more: what clients ask of a gateway
+    /// that has just started is better served late than refused.
+    pub async fn wait_linked(&self, most: Option<Duration>) {
+        let Some(until) = self.wait_until else {
+            return;
+        };
+        let until = most
+            .and_then(|most| Instant::now().checked_add(most))
+            .map_or(until, |own| own.min(until));
+        let linked = async {
+            loop {
+                let mut next = pin!(self.linked.notified());
+                // From here on a change is not missed.
+                next.as_mut().enable();
+                if self.is_linked() {
+                    return;
+                }
+                next.await;
+            }
+        };
+        // It is over: the call itself finds out what is missing.
+        let _ = timeout_at(until, linked).await;
     }
 
     /// The gateway shuts down: not ready from now on.
@@ -91,11 +141,7 @@ impl Health {
     /// Whether a load balancer should send requests here.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        let waiting = self.shards_waiting.load(Ordering::Acquire);
-        self.discovered.load(Ordering::Acquire)
-            && waiting == 0
-            && !self.is_draining()
-            && !self.has_failed()
+        self.is_linked() && !self.is_draining() && !self.has_failed()
     }
 
     /// Whether the first discovery is done.
@@ -120,6 +166,38 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_wait_for_discovery_and_for_every_shard() {
+        let health = Arc::new(Health::waiting(Duration::from_secs(5)));
+        let shard = health.register_shard();
+        let mut waits = tokio::spawn({
+            let health = health.clone();
+            async move { health.wait_linked(None).await }
+        });
+        health.set_discovered();
+        let early = tokio::time::timeout(Duration::from_secs(1), &mut waits).await;
+        assert!(early.is_err() && !health.is_linked());
+        shard.connected();
+        waits.await.unwrap();
+        assert!(health.is_linked());
+        // Not again, whatever becomes of the broker.
+        health.set_broker_connected(false);
+        health.wait_linked(None).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_wait_only_in_the_first_moments_of_a_gateway() {
+        let began = Instant::now();
+        let health = Health::waiting(Duration::from_secs(5));
+        health.wait_linked(Some(Duration::from_secs(3))).await;
+        assert_eq!(began.elapsed(), Duration::from_secs(3));
+        health.wait_linked(None).await;
+        assert_eq!(began.elapsed(), Duration::from_secs(5));
+        health.wait_linked(None).await;
+        Health::default().wait_linked(None).await;
+        assert_eq!(began.elapsed(), Duration::from_secs(5));
+    }
 
     #[test]
     fn what_has_failed_for_good_is_not_ready_again() {

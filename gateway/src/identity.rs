@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! credential   where it stands          token     a JSON Web Token: read, then verified
-//! keys, jwks   what verifies tokens     claims    what a verified one says
+//! keys, jwks, key_file   what verifies tokens   claims    what a verified one says
 //! cache        verified ones            revoked   who is let in no more
 //! proxies      from which address          revoked_elsewhere   … as other gateways know it
 //! ```
@@ -14,6 +14,7 @@ mod cache;
 mod claims;
 pub mod credential;
 mod jwks;
+mod key_file;
 pub mod keys;
 pub mod proxies;
 mod revoked;
@@ -30,6 +31,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use http::HeaderMap;
+use parking_lot::Mutex;
 use sluice_protocol::{CallError, ErrorCode, Identity};
 use subtle::ConstantTimeEq as _;
 use tokio::sync::watch;
@@ -37,10 +39,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use self::credential::Credential;
-pub use self::revoked::{Revocation, Revoked};
+pub use self::revoked::{Revocation, RevokeError, Revoked};
 
 use self::cache::Cache;
 use self::jwks::Fetcher;
+use self::key_file::KeyFile;
 use self::keys::KeySet;
 use self::proxies::Proxies;
 use self::revoked::Revocations;
@@ -94,12 +97,28 @@ impl Session {
     }
 }
 
+/// The keys of each source.
+#[derive(Debug, Default)]
+struct KeySources {
+    configured: KeySet,
+    file: KeySet,
+    fetched: KeySet,
+}
+
+impl KeySources {
+    fn all(&self) -> KeySet {
+        self.configured.with(&self.file).with(&self.fetched)
+    }
+}
+
 /// Lets callers in. One for all shards.
 #[derive(Debug)]
 pub struct Identifier {
     options: IdentityOptions,
     jwt: JwtOptions,
-    configured: KeySet,
+    /// By where they come from.
+    sources: Mutex<KeySources>,
+    /// All of them.
     keys: ArcSwap<KeySet>,
     fetcher: Option<Arc<Fetcher>>,
     cache: Cache,
@@ -115,7 +134,12 @@ impl Identifier {
     /// [`start`](Self::start).
     #[must_use]
     pub fn new(config: &Config) -> Self {
-        let configured = keys::configured(&config.jwt);
+        let (configured, file) = keys::configured(&config.jwt);
+        let sources = KeySources {
+            configured,
+            file,
+            fetched: KeySet::default(),
+        };
         let api_keys = config.api_keys.iter().map(|key| {
             let mut session = Session::claimed(Identity {
                 user_id: Some(key.user_id.clone()),
@@ -128,8 +152,8 @@ impl Identifier {
         });
         let url = config.jwt.jwks_url.clone();
         Self {
-            keys: ArcSwap::from_pointee(configured.clone()),
-            configured,
+            keys: ArcSwap::from_pointee(sources.all()),
+            sources: Mutex::new(sources),
             fetcher: url.map(|url| Arc::new(Fetcher::new(url, &config.jwt))),
             cache: Cache::new(config.jwt.cached_tokens),
             api_keys: api_keys.collect(),
@@ -145,7 +169,7 @@ impl Identifier {
         }
     }
 
-    /// Says aloud what is dangerous, and fetches keys until `stop`.
+    /// Says aloud what is dangerous, and keeps keys current until `stop`.
     pub fn start(self: &Arc<Self>, stop: &CancellationToken) {
         if self.options.trust_client_identity {
             tracing::warn!(
@@ -153,19 +177,35 @@ impl Identifier {
                  user with any role; never in production"
             );
         }
-        let Some(fetcher) = self.fetcher.clone() else {
-            return;
-        };
-        let this = self.clone();
-        tokio::spawn(supervise("keys of tokens", stop.clone(), move || {
-            let this = this.clone();
-            fetcher.clone().run(move |set| this.replace_keys(set))
-        }));
+        if let Some(fetcher) = self.fetcher.clone() {
+            let this = self.clone();
+            tokio::spawn(supervise("keys of tokens", stop.clone(), move || {
+                let this = this.clone();
+                let apply = move |set: KeySet| {
+                    let set = set.allowed(&this.jwt);
+                    this.replace_keys(|sources| sources.fetched = set);
+                };
+                fetcher.clone().run(apply)
+            }));
+        }
+        if self.jwt.jwks_file.is_some() {
+            let this = self.clone();
+            tokio::spawn(supervise("the file of keys", stop.clone(), move || {
+                let this = this.clone();
+                async move {
+                    if let Some(file) = KeyFile::new(&this.jwt) {
+                        let apply = |set| this.replace_keys(|sources| sources.file = set);
+                        file.run(apply).await;
+                    }
+                }
+            }));
+        }
     }
 
-    fn replace_keys(&self, fetched: KeySet) {
-        let fetched = fetched.allowed(&self.jwt);
-        self.keys.store(Arc::new(self.configured.with(&fetched)));
+    fn replace_keys(&self, change: impl FnOnce(&mut KeySources)) {
+        let mut sources = self.sources.lock();
+        change(&mut sources);
+        self.keys.store(Arc::new(sources.all()));
         // A key that was withdrawn counts no longer, for tokens that it verified either.
         self.cache.clear();
     }
@@ -180,6 +220,12 @@ impl Identifier {
     #[must_use]
     pub fn address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         self.proxies.client(peer, headers)
+    }
+
+    /// Requests whose peer named another address as the client's without being trusted to.
+    #[must_use]
+    pub fn ignored_forwarded(&self) -> u64 {
+        self.proxies.ignored()
     }
 
     /// Who was refused lately, also by the pipeline.
@@ -357,9 +403,24 @@ impl Identifier {
 
     /// Lets somebody in no more: calls are refused from now on, and sockets closed. Other gateways
     /// hear of it where this one [follows](Self::follow_revocations) them.
-    pub fn revoke(&self, what: Revocation) -> Revoked {
-        tracing::info!(?what, "revoked");
-        self.revocations.make(what, since_1970())
+    ///
+    /// # Errors
+    /// When it is an API key that is not configured here, or for which there is no room; nothing was
+    /// changed then.
+    pub fn revoke(&self, what: Revocation) -> Result<Revoked, RevokeError> {
+        if let Revocation::ApiKey(id) = &what {
+            let ids = self.api_keys.values().map(|s| s.caller.api_key.as_deref());
+            if !ids.into_iter().any(|known| known == Some(id.as_str())) {
+                return Err(RevokeError::UnknownApiKey(id.clone()));
+            }
+        }
+        let full = RevokeError::Full {
+            id: what.value().to_owned(),
+            most: self.revocations.most,
+        };
+        let revoked = self.revocations.make(what, since_1970()).ok_or(full)?;
+        tracing::info!(what = ?revoked.what, "revoked");
+        Ok(revoked)
     }
 
     /// Takes a revocation back, on all gateways; false: this one knew of none.

@@ -21,6 +21,7 @@ pub mod diagnostics;
 pub mod dispatch;
 pub mod edge;
 pub mod health;
+mod hints;
 pub mod hooks;
 pub mod idempotency;
 pub mod identity;

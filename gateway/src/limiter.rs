@@ -34,11 +34,11 @@ use sluice_protocol::{CallError, ErrorCode};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-pub use self::key::{Asking, Key};
+pub use self::key::{Asking, CountedArgs, Key};
 pub use self::limit::{Fault, Limit};
 pub use self::operate::{OperateError, Status};
 pub use self::peek::LimitLook;
-pub use self::refused::Refused;
+pub use self::refused::{Refused, Who};
 pub use self::rules::Rule;
 
 use self::denied::Denied;
@@ -193,7 +193,10 @@ impl Limiter {
             if rules.is_empty() {
                 return Ok(None);
             }
-            let demand = |rule: &Arc<Rule>| Some(Demand::new(rule, rule.limit.key.of(asking)?));
+            let demand = |rule: &Arc<Rule>| {
+                tell_of_unknown_args(rule, asking);
+                Some(Demand::new(rule, rule.limit.key.of(asking)?))
+            };
             let of = rules
                 .of(asking.service, asking.function)
                 .filter(|rule| rule.limit.concerns(asking.caller));
@@ -243,6 +246,22 @@ impl Limiter {
                 judge(&demands, &self.local.check_now(&demands))
             }
         }
+    }
+}
+
+/// Once for each limit: it cannot do what it is written for.
+fn tell_of_unknown_args(rule: &Rule, asking: &Asking<'_>) {
+    if matches!(asking.args, CountedArgs::Unknown)
+        && rule.limit.key.counts_args()
+        && !rule.counts.args_unknown.swap(true, Ordering::Relaxed)
+    {
+        tracing::warn!(
+            limit = %rule.limit.name,
+            service = asking.service,
+            function = asking.function,
+            "a limit counts by an arg, but workers translate this function's older versions by code: those calls \
+             count by address"
+        );
     }
 }
 

@@ -18,6 +18,7 @@ use sluice_protocol::http::RequestHead;
 use sluice_protocol::payload::Payload;
 use sluice_protocol::trace::TraceContext;
 use sluice_protocol::{CallError, ErrorCode, FunctionName, Identity, RequestId, ServiceName};
+use tokio::time::Instant;
 
 use self::authorize::Admitted;
 use self::hooks::{After, Hooks};
@@ -32,7 +33,7 @@ use crate::health::Health;
 use crate::hooks::Callbacks;
 use crate::idempotency::OnceStore;
 use crate::idempotency::memory::MemoryOnce;
-use crate::limiter::{Limiter, Quota, Refused};
+use crate::limiter::{Limiter, Quota, Refused, Who};
 use crate::middleware::Chain;
 use crate::overrides::Notice;
 use crate::registry::Registry;
@@ -232,6 +233,15 @@ impl Pipeline {
         CallError::new(ErrorCode::BrokerUnavailable, text)
     }
 
+    /// Of a gateway that has just started: until it is linked, within the call's own time.
+    async fn wait_linked(&self, call: &mut Call) {
+        let began = Instant::now();
+        let most = call.timeout_ms.map(Duration::from_millis);
+        self.health.wait_linked(most).await;
+        let waited = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        call.timeout_ms = call.timeout_ms.map(|ms| ms.saturating_sub(waited).max(1));
+    }
+
     /// Whether there is any limit at all.
     #[must_use]
     pub fn has_limits(&self) -> bool {
@@ -266,6 +276,9 @@ impl Pipeline {
     /// # Errors
     /// Whatever refuses it, or its failure.
     pub async fn run(&self, mut call: Call) -> Result<Reply, CallError> {
+        if !self.health.is_linked() {
+            self.wait_linked(&mut call).await;
+        }
         let mut record = self.recorder.begin(&mut call);
         self.tracer.mark(&mut call);
         let outcome = match call.caller.traced.clone() {
@@ -280,12 +293,12 @@ impl Pipeline {
     }
 
     async fn answer(&self, mut call: Call, record: &mut CallRecord) -> Result<Reply, CallError> {
-        let address = call.caller.address;
-        let checked = self.refused.check(address);
+        let who = self.refused.who(&call.caller, &call.identity);
+        let checked = self.refused.check(who);
         checked.inspect_err(|_| self.recorder.inc(Series::RefusedWindow))?;
         if !self.middleware.is_empty() {
             let passed = self.middleware.pass(&mut call).await;
-            passed.inspect_err(|error| self.refused.note(address, error))?;
+            passed.inspect_err(|error| self.refused.note(who, error))?;
         }
         let snapshot = self.registry.snapshot();
         if let Some(version) = &self.default_version {
@@ -294,7 +307,7 @@ impl Pipeline {
         // All later stages need the function's spec.
         let call = resolve::resolve(&snapshot, call, self.limits, record)
             .map_err(|error| self.unless_deaf(error))
-            .inspect_err(|error| self.refused.note(address, error))?;
+            .inspect_err(|error| self.refused.note(who, error))?;
         // As the client asked: later stages may change the args.
         let asked = once::Asked::of(&call);
         let after = After::of(&self.hooks, &call);
@@ -302,9 +315,9 @@ impl Pipeline {
         // A caller who is not let in has no after hook: else each refusal would cost a worker's
         // time.
         let (outcome, after) = match self.let_in(call, record).await {
-            Ok(call) => (self.serve(asked, call, record).await, after),
+            Ok(call) => (self.serve(asked, call, who, record).await, after),
             Err(error) => {
-                self.refused.note(address, &error);
+                self.refused.note(who, &error);
                 (Err(error), None)
             }
         };
@@ -370,12 +383,13 @@ impl Pipeline {
         &self,
         asked: Option<once::Asked>,
         call: Limited,
+        who: Who,
         record: &mut CallRecord,
     ) -> Result<Reply, CallError> {
-        let (to, address) = call.watched();
+        let to = call.traced();
         // Before any acknowledgement: every fault is reported while it can be.
         let call = told(&to, "validate", validate::validate(call))
-            .inspect_err(|error| self.refused.note(address, error))?;
+            .inspect_err(|error| self.refused.note(who, error))?;
         record.passed("validated");
         call.count_caller(self.shard);
         // Takes `Ready` and nothing earlier: a stage that is left out does not compile.

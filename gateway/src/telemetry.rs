@@ -42,6 +42,7 @@ use crate::dispatch::guards::{Breakers, Guarded};
 use crate::dispatch::inbox::Inbox;
 use crate::edge::capacity::Capacity;
 use crate::health::Health;
+use crate::identity::Identifier;
 use crate::limiter::Limiter;
 use crate::registry::Registry;
 use crate::registry::snapshot::{Function, Instance};
@@ -59,6 +60,8 @@ pub struct Sources {
     pub breakers: Breakers,
     /// Rate limits.
     pub limiter: Arc<Limiter>,
+    /// Who callers are, and from where.
+    pub identifier: Arc<Identifier>,
     /// Makes spans, where somebody takes them.
     pub tracing: Option<Arc<Tracing>>,
     /// Whether each call is a line of the log at level info.
@@ -223,6 +226,7 @@ impl Telemetry {
             n if n == names::BREAKERS_OPEN.name => self.open_breakers(),
             n if n == names::SPANS.name => self.spans(),
             n if n == names::LIMIT_REFUSALS.name => self.limit_refusals(),
+            n if n == names::FORWARDED_IGNORED.name => one(sources.identifier.ignored_forwarded()),
             _ => Vec::new(),
         }
     }

@@ -266,6 +266,13 @@ impl ArgTypes {
         spec::read(value, &mut Budget::default())
     }
 
+    /// What stands in for an arg at the top level when it is absent; `None`: nothing does.
+    #[must_use]
+    pub fn stand_in(&self, name: &str) -> Option<&Value> {
+        let (_, spec) = self.0.iter().find(|(own, _)| own == name)?;
+        spec.stand_in()
+    }
+
     /// [`Self::from_json`] as part of a config that may use only so much in all.
     pub(crate) fn read(value: &Value, budget: &mut Budget) -> Result<Self, Vec<Fault>> {
         spec::read(value, budget)

@@ -31,7 +31,7 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
 pub use file::{Vector, load};
-pub use report::{Deviations, Report};
+pub use report::{Counts, Deviations, Report};
 
 /// Whether a vector holds; if not, what was got in place of what was expected.
 pub type Outcome = Result<(), Value>;

@@ -2,6 +2,7 @@
 //! on each.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use memchr::memmem;
@@ -21,46 +22,85 @@ pub(crate) enum Speech {
     /// Each text message comes back as it is.
     Plain,
     /// A push of a request; its response is a push, after the reply.
-    PhoenixPush { function: String },
+    PhoenixPush(Function),
     /// A push of a request; its reply is the response.
-    PhoenixReply { function: String },
+    PhoenixReply(Function),
+    /// A push of a request; its response is a stream of pushes.
+    PhoenixStream(Function),
+}
+
+/// What a push names.
+#[derive(Debug, Clone)]
+pub(crate) struct Function {
+    service: &'static str,
+    name: &'static str,
+}
+
+/// What a frame is to its request.
+enum Answer {
+    /// Nothing that counts: an acknowledgement.
+    None,
+    /// An item of a stream.
+    Item,
+    /// Its last frame.
+    Last,
 }
 
 impl Speech {
+    pub(crate) fn push(service: &'static str, name: &'static str) -> Self {
+        Self::PhoenixPush(Function { service, name })
+    }
+
+    pub(crate) fn reply(service: &'static str, name: &'static str) -> Self {
+        Self::PhoenixReply(Function { service, name })
+    }
+
+    pub(crate) fn stream(service: &'static str, name: &'static str) -> Self {
+        Self::PhoenixStream(Function { service, name })
+    }
+
     fn path(&self) -> &'static str {
         match self {
             Self::Plain => "/socket",
-            Self::PhoenixPush { .. } | Self::PhoenixReply { .. } => "/socket/websocket?vsn=2.0.0",
+            _ => "/socket/websocket?vsn=2.0.0",
         }
     }
 
     fn topic(&self) -> &'static str {
         match self {
-            Self::PhoenixReply { .. } => "reply:bench",
-            Self::Plain | Self::PhoenixPush { .. } => "api:bench",
+            Self::PhoenixReply(_) => "reply:bench",
+            _ => "api:bench",
         }
     }
 
     /// The `number`th request.
     fn request(&self, number: usize, args: &str) -> String {
+        let function = match self {
+            Self::Plain => return format!(r#"{{"request_id":"{number}","args":{args}}}"#),
+            Self::PhoenixPush(f) | Self::PhoenixReply(f) | Self::PhoenixStream(f) => f,
+        };
+        let (topic, Function { service, name }) = (self.topic(), function);
+        format!(
+            r#"["1","{number}","{topic}","phoenix_gen_api",{{"request_id":"{number}","service":"{service}","request_type":"{name}","args":{args}}}]"#
+        )
+    }
+
+    fn answer(&self, frame: &[u8]) -> Answer {
+        let is_reply = || memmem::find(frame, b"\"phx_reply\"").is_some();
+        let has = |what: &[u8]| memmem::find(frame, what).is_some();
         match self {
-            Self::Plain => format!(r#"{{"request_id":"{number}","args":{args}}}"#),
-            Self::PhoenixPush { function } | Self::PhoenixReply { function } => {
-                let (topic, service) = (self.topic(), crate::stage::SERVICE);
-                format!(
-                    r#"["1","{number}","{topic}","phoenix_gen_api",{{"request_id":"{number}","service":"{service}","request_type":"{function}","args":{args}}}]"#
-                )
-            }
+            Self::Plain => Answer::Last,
+            Self::PhoenixReply(_) if is_reply() => Answer::Last,
+            Self::PhoenixPush(_) if !is_reply() => Answer::Last,
+            Self::PhoenixStream(_) if !is_reply() && !has(b"\"has_more\":true") => Answer::Last,
+            Self::PhoenixStream(_) if has(b"\"result\":\"") => Answer::Item,
+            _ => Answer::None,
         }
     }
 
-    /// Whether a frame is the answer of a request, not only its acknowledgement.
-    fn is_answer(&self, frame: &[u8]) -> bool {
-        match self {
-            Self::Plain => true,
-            Self::PhoenixReply { .. } => memmem::find(frame, b"\"phx_reply\"").is_some(),
-            Self::PhoenixPush { .. } => memmem::find(frame, b"\"phx_reply\"").is_none(),
-        }
+    /// Whether the answer is the args again.
+    fn is_echo(&self) -> bool {
+        !matches!(self, Self::PhoenixStream(_))
     }
 }
 
@@ -125,12 +165,21 @@ async fn ask(address: SocketAddr, load: &Sockets, window: Window, tally: &mut Ta
     let mut open = load.in_flight;
     while open > 0 {
         let frame = next(&mut socket).await?;
-        if !load.speech.is_answer(&frame) {
-            continue;
+        match load.speech.answer(&frame) {
+            Answer::None => continue,
+            Answer::Item => {
+                tally.item(window);
+                continue;
+            }
+            Answer::Last => {}
         }
         let slot = slot(&frame).ok_or("an answer without request_id")?;
         let began = sent.get_mut(slot - 1).ok_or("an answer of nobody")?;
-        tally.answered(window, *began, wanted.find(&frame).is_some());
+        if load.speech.is_echo() {
+            tally.answered(window, *began, wanted.find(&frame).is_some());
+        } else if memmem::find(&frame, b"\"success\":true").is_none() {
+            tally.failed(&String::from_utf8_lossy(&frame));
+        }
         if Instant::now() < window.end {
             *began = Instant::now();
             socket.send(Message::text(texts[slot - 1].as_str())).await?;
@@ -159,4 +208,63 @@ fn slot(frame: &[u8]) -> Option<usize> {
     let digits = frame[start..].iter().take_while(|b| b.is_ascii_digit());
     let number = digits.fold(0usize, |n, d| n * 10 + usize::from(d - b'0'));
     (number > 0).then_some(number)
+}
+
+/// Sockets that are joined and held open.
+pub(crate) struct Held {
+    sockets: Vec<WebSocketStream<TcpStream>>,
+    text: String,
+}
+
+impl Held {
+    /// Opens and joins so many, some at once.
+    pub(crate) async fn open(address: SocketAddr, speech: &Speech, count: usize) -> Result<Self> {
+        /// Fewer than a listener's backlog.
+        const AT_ONCE: usize = 200;
+        let opening = futures_util::stream::iter(0..count).map(|_| open(address, speech));
+        let sockets: Vec<_> = opening.buffer_unordered(AT_ONCE).collect().await;
+        let sockets = sockets.into_iter().collect::<Result<Vec<_>>>()?;
+        let text = speech.request(1, r#"{"id":42,"message":"probe"}"#);
+        Ok(Self { sockets, text })
+    }
+
+    /// One call over each socket, spread evenly over this time.
+    pub(crate) async fn trickle(&mut self, over: Duration) -> Tally {
+        let began = Instant::now();
+        let gap = over.div_f64(self.sockets.len().max(1) as f64);
+        let mut tasks = JoinSet::new();
+        for (number, mut socket) in std::mem::take(&mut self.sockets).into_iter().enumerate() {
+            let text = self.text.clone();
+            let due = began + gap.mul_f64(number as f64);
+            tasks.spawn(async move {
+                tokio::time::sleep_until(due).await;
+                once(&mut socket, text).await
+            });
+        }
+        // One histogram for all: it is large.
+        let mut tally = Tally::new();
+        while let Some(done) = tasks.join_next().await {
+            match done {
+                Ok(Ok(took)) => tally.took(took),
+                Ok(Err(error)) => tally.failed(&error.to_string()),
+                Err(error) => tally.failed(&error.to_string()),
+            }
+        }
+        tally
+    }
+}
+
+async fn once(socket: &mut WebSocketStream<TcpStream>, text: String) -> Result<Duration> {
+    let sent = Instant::now();
+    socket.send(Message::text(text)).await?;
+    loop {
+        let frame = next(socket).await?;
+        if memmem::find(&frame, b"\"phx_reply\"").is_some() {
+            continue;
+        }
+        if memmem::find(&frame, b"\"message\":\"probe\"").is_none() {
+            return Err("an answer is not what was asked for".into());
+        }
+        return Ok(sent.elapsed());
+    }
 }

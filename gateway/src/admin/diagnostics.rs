@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sluice_protocol::{ErrorCode, Subjects};
 
+use super::openapi::{self, Field};
 use super::{Desk, answer};
 use crate::diagnostics::Question;
 use crate::diagnostics::export::{self, Options, config_form, map_form};
@@ -67,6 +68,21 @@ pub(super) struct From {
     /// The id of the client's API key.
     api_key: Option<String>,
 }
+
+/// A request as clients send it.
+pub(super) const REQUEST: &[Field] = &[
+    Field::required("service", openapi::TEXT),
+    Field::required("request_type", openapi::TEXT),
+    Field::optional("version", openapi::TEXT_OR_NULL),
+    Field::optional("args", openapi::OBJECT),
+    Field::optional("request_id", openapi::TEXT),
+    Field::optional("user_id", openapi::TEXT_OR_NULL),
+    Field::optional("device_id", openapi::TEXT_OR_NULL),
+    Field::optional("user_roles", openapi::TEXTS),
+    Field::optional("idempotency_key", openapi::TEXT),
+    Field::optional("trace", openapi::TEXT),
+    Field::optional("timeout_ms", openapi::MILLISECONDS),
+];
 
 /// `POST /v1/explain?address=&api_key=`, the body a whole request as clients send it. Nothing is sent, nothing
 /// is counted.

@@ -26,6 +26,9 @@ pub(super) const TEXT_OR_NULL: Schema = of(&["string", "null"], "");
 pub(super) const BOOLEAN: Schema = of(&["boolean"], "");
 pub(super) const NUMBER: Schema = of(&["integer"], "");
 pub(super) const SECONDS: Schema = of(&["integer"], "Seconds since 1970.");
+pub(super) const MILLISECONDS: Schema = of(&["integer"], "Milliseconds.");
+pub(super) const OBJECT: Schema = of(&["object"], "");
+pub(super) const TEXTS: Schema = of(&["array"], "A list of strings.");
 pub(super) const ANY: Schema = of(&[], "");
 
 const fn of(types: &'static [&'static str], what: &'static str) -> Schema {
@@ -111,8 +114,9 @@ fn operation(route: &Route) -> Value {
             "content": { "application/json": { "schema": {} } },
         },
     });
-    for status in ["400", "401", "403", "404", "503"] {
-        responses[status] = json!({ "$ref": "#/components/responses/Error" });
+    let of_all = ["400", "401", "403", "404", "503"];
+    for status in of_all.iter().chain(route.fails) {
+        responses[*status] = json!({ "$ref": "#/components/responses/Error" });
     }
     let mut operation = json!({
         "operationId": operation_id(route),
@@ -149,8 +153,11 @@ fn parameters(route: &Route) -> Vec<Value> {
 
 fn parameter(place: &str, name: &str, required: bool) -> Value {
     let schema = match name {
-        "limit" | "offset" | "after" | "id" => json!({ "type": "integer", "minimum": 0 }),
+        "limit" | "offset" | "after" | "id" | "seconds" => {
+            json!({ "type": "integer", "minimum": 0 })
+        }
         "live" | "drained" | "allowed" => json!({ "type": "boolean" }),
+        "form" => json!({ "enum": ["map", "config"] }),
         "state" => json!({ "enum": ["enabled", "disabled", "deleted"] }),
         "value" => json!({ "type": "array", "items": { "type": "string" } }),
         _ => json!({ "type": "string" }),

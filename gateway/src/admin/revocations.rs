@@ -11,10 +11,18 @@ use sluice_protocol::ErrorCode;
 use super::access::Operator;
 use super::action::{Action, Area};
 use super::audit::Entry;
+use super::openapi::{self, Field};
 use super::{Desk, answer};
-use crate::identity::{Revocation, Revoked};
+use crate::identity::{Revocation, RevokeError, Revoked};
 
 const CHANGE: Action = Action::write(Area::Identity);
+
+/// The body of what revokes and lets in again: one of them.
+pub(super) const BODY: &[Field] = &[
+    Field::optional("user", openapi::TEXT),
+    Field::optional("token", openapi::TEXT),
+    Field::optional("api_key", openapi::TEXT),
+];
 
 /// `GET /v1/revocations`: newest first.
 pub(super) async fn list(State(desk): State<Desk>) -> Response {
@@ -34,7 +42,10 @@ pub(super) async fn add(
         Err(why) => return answer::error(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, &why),
     };
     let target = format!("{} {}", what.kind(), what.value());
-    let revoked = tell(&desk.parts.identifier.revoke(what));
+    let revoked = match desk.parts.identifier.revoke(what) {
+        Ok(revoked) => tell(&revoked),
+        Err(error) => return refusal(&error),
+    };
     let entry = Entry::changed(&operator, CHANGE, &target, Value::Null, revoked.clone());
     desk.audit.add(entry);
     answer::json(StatusCode::OK, &revoked)
@@ -58,6 +69,19 @@ pub(super) async fn remove(
     let mut told = told;
     told["was_revoked"] = was_revoked.into();
     answer::json(StatusCode::OK, &told)
+}
+
+fn refusal(error: &RevokeError) -> Response {
+    let text = error.to_string();
+    match error {
+        RevokeError::UnknownApiKey(_) => answer::unknown(&text),
+        // Not 503: to try again alone changes nothing.
+        RevokeError::Full { .. } => answer::error(
+            StatusCode::INSUFFICIENT_STORAGE,
+            ErrorCode::Overloaded,
+            &text,
+        ),
+    }
 }
 
 fn tell(revoked: &Revoked) -> Value {

@@ -26,6 +26,8 @@ pub(super) struct Route {
     pub(super) query: &'static [&'static str],
     /// The fields of its body, if it takes one.
     pub(super) body: &'static [Field],
+    /// Statuses of errors that others do not have.
+    pub(super) fails: &'static [&'static str],
 }
 
 impl Route {
@@ -44,6 +46,7 @@ impl Route {
             summary,
             query: &[],
             body: &[],
+            fails: &[],
         }
     }
 
@@ -54,6 +57,11 @@ impl Route {
 
     fn body(mut self, body: &'static [Field]) -> Self {
         self.body = body;
+        self
+    }
+
+    fn fails(mut self, fails: &'static [&'static str]) -> Self {
+        self.fails = fails;
         self
     }
 }
@@ -419,7 +427,8 @@ fn of_diagnostics() -> Vec<Route> {
             post(diagnostics::explain),
             "What would happen to this request, without sending it.",
         )
-        .query(&["address", "api_key"]),
+        .query(&["address", "api_key"])
+        .body(diagnostics::REQUEST),
         reads(
             "/v1/export",
             Area::Services,
@@ -460,15 +469,8 @@ fn of_the_rest() -> Vec<Route> {
             post(revocations::add),
             "Revokes a user, a token or an API key, at all gateways.",
         )
-        .body(
-            const {
-                &[
-                    Field::optional("user", openapi::TEXT),
-                    Field::optional("token", openapi::TEXT),
-                    Field::optional("api_key", openapi::TEXT),
-                ]
-            },
-        ),
+        .body(revocations::BODY)
+        .fails(&["507"]),
         reads(
             "/v1/gateways",
             Area::Cluster,
@@ -501,15 +503,7 @@ fn of_the_rest() -> Vec<Route> {
             delete(revocations::remove),
             "Lets a user, a token or an API key in again, at all gateways.",
         )
-        .body(
-            const {
-                &[
-                    Field::optional("user", openapi::TEXT),
-                    Field::optional("token", openapi::TEXT),
-                    Field::optional("api_key", openapi::TEXT),
-                ]
-            },
-        ),
+        .body(revocations::BODY),
         reads(
             "/v1/stats",
             Area::Metrics,

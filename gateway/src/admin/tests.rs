@@ -30,6 +30,8 @@ fn parts(anonymous_read: bool) -> Parts {
     };
     let mut config = Config::default();
     config.admin.anonymous_read = anonymous_read;
+    config.identity.max_revocations = 2;
+    config.api_keys = ["k1", "k2", "k3"].map(api_key).into();
     config.admin.tokens = vec![
         token("all", ALL, &["*"]),
         token("none", NONE, &[]),
@@ -41,12 +43,14 @@ fn parts(anonymous_read: bool) -> Parts {
     let limiter = Arc::new(Limiter::in_memory(&config.limit, &config.limits));
     let clock = Clock::start();
     let breakers = Breakers::new(registry.clone(), clock, config.breaker.clone());
+    let identifier = Arc::new(Identifier::new(&config));
     let telemetry = Arc::new(Telemetry::new(Sources {
         registry: registry.clone(),
         health: health.clone(),
         capacity: Arc::new(Capacity::new(&config)),
         limiter: limiter.clone(),
         breakers: breakers.clone(),
+        identifier: identifier.clone(),
         tracing: None,
         access_log: false,
     }));
@@ -75,9 +79,21 @@ fn parts(anonymous_read: bool) -> Parts {
         registry,
         health,
         limiter,
-        identifier: Arc::new(Identifier::new(&config)),
+        identifier,
         config,
         diagnostics: Arc::new(Diagnostics::new(asked, peers)),
+    }
+}
+
+fn api_key(id: &str) -> crate::config::ApiKey {
+    let mut hash = [0; 32];
+    hash[..id.len()].copy_from_slice(id.as_bytes());
+    crate::config::ApiKey {
+        id: id.to_owned(),
+        hash,
+        user_id: "robot".to_owned(),
+        roles: Vec::new(),
+        limits: Vec::new(),
     }
 }
 
@@ -209,17 +225,125 @@ async fn each_query_parameter_of_the_document_is_taken() {
     let router = desk(false);
     for route in routes::all() {
         for name in route.query {
-            let (name, wrong) =
-                match name.trim_end_matches('!') {
-                    name @ ("limit" | "offset" | "after" | "live" | "drained" | "allowed"
-                    | "state") => (name, "wrong"),
-                    _ => continue,
-                };
+            let (name, wrong) = match name.trim_end_matches('!') {
+                name @ ("limit" | "offset" | "after" | "live" | "drained" | "allowed" | "state"
+                | "seconds" | "form" | "address") => (name, "wrong"),
+                _ => continue,
+            };
             let path = format!("{}?{name}={wrong}", filled(route.path));
             let (status, body) = ask(&router, &route.method, &path, Some(ALL)).await;
             assert_eq!(status, StatusCode::BAD_REQUEST, "{path} {body}");
             assert_eq!(body["error_code"], "invalid_request", "{path} {body}");
         }
+    }
+}
+
+/// The names of the fields that a type reads, as it tells its deserializer.
+fn fields_of<'de, T: serde::Deserialize<'de>>() -> &'static [&'static str] {
+    use serde::de::value::Error;
+    use serde::de::{Deserializer, Error as _, Visitor};
+    struct Ask<'f>(&'f mut &'static [&'static str]);
+    impl<'de> Deserializer<'de> for Ask<'_> {
+        type Error = Error;
+
+        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
+            Err(Error::custom("no struct"))
+        }
+
+        fn deserialize_struct<V: Visitor<'de>>(
+            self,
+            _: &'static str,
+            fields: &'static [&'static str],
+            _: V,
+        ) -> Result<V::Value, Error> {
+            *self.0 = fields;
+            Err(Error::custom("that was all"))
+        }
+
+        serde::forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit
+            unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+        }
+    }
+    let mut fields: &[&str] = &[];
+    let _ = T::deserialize(Ask(&mut fields));
+    assert!(!fields.is_empty(), "{}", std::any::type_name::<T>());
+    fields
+}
+
+#[test]
+fn handlers_read_the_query_parameters_that_the_document_has() {
+    use diagnostics::{Export, From, Trace, Version};
+    use page::Page;
+    let one = |fields: &[&'static str]| fields.to_vec();
+    let with_page = |fields: &[&'static str]| [fields, fields_of::<Page>()].concat();
+    let which = || one(fields_of::<versions::Which>());
+    let read: Vec<(&str, Vec<&str>)> = vec![
+        ("/v1/trace", one(fields_of::<Trace>())),
+        ("/v1/export", one(fields_of::<Export>())),
+        ("/v1/explain", one(fields_of::<From>())),
+        ("/v1/flow/{service}/{function}", one(fields_of::<Version>())),
+        ("/v1/versions", with_page(fields_of::<versions::Filter>())),
+        ("/v1/instances", with_page(fields_of::<instances::Filter>())),
+        ("/v1/overrides", with_page(fields_of::<pins::Filter>())),
+        ("/v1/audit", with_page(fields_of::<services::Audited>())),
+        ("/v1/breakers/reset", one(fields_of::<guards::Which>())),
+        ("/v1/functions/{service}/{function}", which()),
+        ("/v1/functions/{service}/{function}/restore", which()),
+        ("/v1/functions/{service}/{function}/deprecation", which()),
+    ];
+    for (path, mut expected) in read {
+        expected.sort_unstable();
+        let routes: Vec<_> = routes::all()
+            .into_iter()
+            .filter(|r| r.path == path)
+            .collect();
+        assert!(!routes.is_empty(), "{path}");
+        for route in routes {
+            let mut told: Vec<&str> = route
+                .query
+                .iter()
+                .map(|name| name.trim_end_matches('!'))
+                .collect();
+            told.sort_unstable();
+            assert_eq!(told, expected, "{} {path}", route.method);
+        }
+    }
+}
+
+#[tokio::test]
+async fn explain_reads_the_body_that_the_document_has() {
+    let router = desk(false);
+    let explain =
+        async |body: &Value| tell(&router, Method::POST, "/v1/explain", &body.to_string()).await;
+    let (_, document) = ask(&router, &Method::GET, "/v1/openapi.json", Some(READ)).await;
+    let operation = &document["paths"]["/v1/explain"]["post"];
+    let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+    let good = serde_json::json!({
+        "service": "s", "request_type": "f", "version": "1", "args": {}, "request_id": "r",
+        "user_id": "u", "device_id": "d", "user_roles": ["a"], "idempotency_key": "k",
+        "trace": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "timeout_ms": 100,
+    });
+    assert_eq!(explain(&good).await.0, 200);
+    let known = schema["properties"].as_object().unwrap();
+    assert_eq!(
+        known.keys().collect::<std::collections::BTreeSet<_>>(),
+        good.as_object().unwrap().keys().collect()
+    );
+    // What a request reads may not stand there twice; what nobody reads may.
+    for name in known.keys().map(String::as_str).chain(["unread"]) {
+        let again = format!(
+            "{{\"{name}\":{0},\"{name}\":{0},",
+            good.get(name).unwrap_or(&Value::Null)
+        );
+        let text = good.to_string().replacen('{', &again, 1);
+        let read = sluice_protocol::request::Request::from_json(&text.into());
+        assert_eq!(read.is_err(), name != "unread", "{name}");
+    }
+    for name in schema["required"].as_array().unwrap() {
+        let mut bad = good.clone();
+        bad.as_object_mut().unwrap().remove(name.as_str().unwrap());
+        assert_eq!(explain(&bad).await.0, 400, "{name}");
     }
 }
 
@@ -334,6 +458,34 @@ async fn revocations_are_made_listed_and_noted() {
     }
     let (_, list) = ask(&router, &Method::GET, "/v1/revocations", Some(READ)).await;
     assert_eq!(list["revocations"], serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn what_is_not_revoked_is_not_said_to_be() {
+    let router = desk(false);
+    let revoke = async |body: &str| tell(&router, Method::POST, "/v1/revocations", body).await;
+    let (status, body) = revoke(r#"{"api_key": "unknown"}"#).await;
+    assert_eq!(
+        (status, &body["error_code"]),
+        (404, &"invalid_request".into())
+    );
+    for key in ["k1", "k2"] {
+        assert_eq!(revoke(&format!(r#"{{"api_key": "{key}"}}"#)).await.0, 200);
+    }
+    let (status, body) = revoke(r#"{"api_key": "k3"}"#).await;
+    assert_eq!((status, &body["error_code"]), (507, &"overloaded".into()));
+    let text = body["error"].as_str().unwrap();
+    assert!(
+        text.contains("k3") && text.contains("max_revocations"),
+        "{text}"
+    );
+    let (_, list) = ask(&router, &Method::GET, "/v1/revocations", Some(READ)).await;
+    assert_eq!(list["revocations"].as_array().unwrap().len(), 2, "{list}");
+    let (_, audit) = ask(&router, &Method::GET, "/v1/audit", Some(READ)).await;
+    assert_eq!(audit["entries"].as_array().unwrap().len(), 2, "{audit}");
+    let (_, document) = ask(&router, &Method::GET, "/v1/openapi.json", Some(READ)).await;
+    let responses = &document["paths"]["/v1/revocations"]["post"]["responses"];
+    assert!(responses["507"].is_object(), "{responses}");
 }
 
 async fn tell(router: &Router, method: Method, path: &str, body: &str) -> (u16, Value) {

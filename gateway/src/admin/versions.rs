@@ -211,10 +211,8 @@ pub(super) async fn restore(
     Query(which): Query<Which>,
 ) -> Result<Response, Fault> {
     let key = key(&path, &which)?;
-    let missing = Fault::Missing(format!("{key} is not deleted"));
-    let wish = Wish::Withdraw(Key::Deleted(key));
-    let changed = steer::change(&desk, &operator, CHANGE, wish).await?;
-    changed.before.ok_or(missing)?;
+    let missing = format!("{key} is not deleted");
+    withdraw(&desk, &operator, Key::Deleted(key), missing).await?;
     Ok(steer::told(&json!({ "deleted": false })))
 }
 
@@ -272,11 +270,21 @@ pub(super) async fn undeprecate(
     Query(which): Query<Which>,
 ) -> Result<Response, Fault> {
     let key = key(&path, &which)?;
-    let missing = Fault::Missing(format!("{key} is not deprecated"));
-    let wish = Wish::Withdraw(Key::Deprecated(key));
-    let changed = steer::change(&desk, &operator, CHANGE, wish).await?;
-    changed.before.ok_or(missing)?;
+    let missing = format!("{key} is not deprecated");
+    withdraw(&desk, &operator, Key::Deprecated(key), missing).await?;
     Ok(steer::told(&json!({ "deprecation": null })))
+}
+
+/// Takes a decision back, which there has to be.
+async fn withdraw(
+    desk: &Desk,
+    operator: &Operator,
+    decided: Key,
+    missing: String,
+) -> Result<(), Fault> {
+    let wish = Wish::Withdraw(decided);
+    let changed = steer::change(desk, operator, CHANGE, wish).await?;
+    changed.before.map(drop).ok_or(Fault::Missing(missing))
 }
 
 /// The version that a request is about.

@@ -165,7 +165,7 @@ impl Running {
         }
         let subjects = Arc::new(Subjects::new(&config.nats.prefix)?);
         let config = Arc::new(config);
-        let health = Arc::new(Health::default());
+        let health = Arc::new(Health::waiting(config.gateway.start_wait));
         let background = CancellationToken::new();
         let (registry, client) = start_registry(&config, &subjects, &health, &background).await?;
         let identifier = Arc::new(Identifier::new(&config));
@@ -207,6 +207,7 @@ impl Running {
             health: health.clone(),
             capacity: capacity.clone(),
             limiter: limits.limiter.clone(),
+            identifier: identifier.clone(),
             breakers: breakers.clone(),
             tracing: tracing.clone(),
             access_log: config.telemetry.access_log,

@@ -24,6 +24,9 @@ section! {
         shards: usize = 0, Count::within(0..=1024);
         /// Most calls at once; more are refused as `overloaded`.
         max_in_flight: usize = 20_000, Count::within(1..=10_000_000);
+        /// From the start for so long, calls wait for the first connection to the broker and the first
+        /// discovery; after it, and with 0 at once, they fail with `broker_unavailable`.
+        start_wait: Duration = Duration::from_secs(5), Millis::within(0..=60_000);
         /// Time between "not ready" and "no new connections" at shutdown.
         drain_delay: Duration = Duration::from_secs(2), Millis::within(0..=3_600_000);
         /// Time for calls in flight to end at shutdown.

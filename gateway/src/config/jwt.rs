@@ -15,12 +15,12 @@ section! {
         secret: Option<String> = None, Secret;
         /// A public key in PEM: RSA, EC (P-256, P-384) or Ed25519.
         public_key: Option<String> = None, Secret;
-        /// A file with a JSON Web Key Set.
+        /// A file with a JSON Web Key Set. It is read again every `jwks_refresh_ms`.
         jwks_file: Option<PathBuf> = None, ReadableFile;
         /// Where a JSON Web Key Set is fetched: `https://`, or `http://` inside a network that is
         /// trusted.
         jwks_url: Option<String> = None, Optional("a URL such as \"https://id.example.com/.well-known/jwks.json\"");
-        /// How often the set is fetched again.
+        /// How often the set is fetched again, or its file read.
         jwks_refresh: Duration = Duration::from_secs(600), Millis::within(1000..=86_400_000);
         /// After a key that nobody knows the set is fetched again, at most once in so long.
         jwks_cooldown: Duration = Duration::from_secs(30), Millis::within(100..=3_600_000);

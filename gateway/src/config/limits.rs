@@ -26,9 +26,9 @@ section! {
         poll: Duration = Duration::from_secs(2), Millis::within(50..=3_600_000);
         /// Most keys that are counted in the gateway's own memory: without Redis, or while it is away.
         max_keys: usize = 65_536, Count::within(1..=10_000_000);
-        /// Calls from one address that may be refused within a minute: with a wrong credential, as
-        /// unknown, not allowed or with invalid args; more are `rate_limited`, all of them. 0: any
-        /// number.
+        /// Calls of one verified caller, or of all others from one address, that may be refused within
+        /// a minute: with a wrong credential, as unknown, not allowed or with invalid args; more are
+        /// `rate_limited`, all of them. 0: any number.
         refused_per_minute: u64 = 600, Count::within(0..=1_000_000);
     }
 }

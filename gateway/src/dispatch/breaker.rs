@@ -13,7 +13,7 @@
 mod word;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use self::word::{State, decode, encode};
@@ -23,9 +23,16 @@ use crate::config::BreakerOptions;
 /// What a caller is told to wait while another call's probe is out: nobody knows how long it takes.
 const PROBE_HINT_MS: u64 = 500;
 
+/// A worker that is silent for less may just be busy.
+const LEAST_FAIR: Duration = Duration::from_millis(100);
+
 /// One breaker. Times are milliseconds of the gateway's [`Clock`].
 #[derive(Debug, Default)]
-pub struct Breaker(AtomicU64);
+pub struct Breaker {
+    word: AtomicU64,
+    /// Milliseconds that slow answers take lately; 0: nobody has answered yet.
+    usual_ms: AtomicU32,
+}
 
 /// A breaker's state, for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +88,7 @@ pub(crate) struct Probe {
 impl Breaker {
     /// Lets a call pass, or says after how many milliseconds to come back.
     pub(crate) fn admit(self: &Arc<Self>, clock: Clock) -> Result<Pass, u64> {
-        let mut word = self.0.load(Ordering::Relaxed);
+        let mut word = self.word.load(Ordering::Relaxed);
         loop {
             let now = match decode(word) {
                 State::Closed { .. } => return Ok(Pass::Free),
@@ -108,12 +115,12 @@ impl Breaker {
 
     /// Whether nothing at all is held against it.
     pub(crate) fn is_clean(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == 0
+        self.word.load(Ordering::Relaxed) == 0
     }
 
     /// Whether it is open, or would be if there had been more calls.
     pub(crate) fn is_failing(&self, options: &BreakerOptions) -> bool {
-        match decode(self.0.load(Ordering::Relaxed)) {
+        match decode(self.word.load(Ordering::Relaxed)) {
             State::Closed {
                 failures, total, ..
             } => failures > 0 && failures * 100 >= total * options.failure_percent,
@@ -123,13 +130,16 @@ impl Breaker {
 
     /// Whether every call passes.
     pub(crate) fn is_closed(&self) -> bool {
-        matches!(decode(self.0.load(Ordering::Relaxed)), State::Closed { .. })
+        matches!(
+            decode(self.word.load(Ordering::Relaxed)),
+            State::Closed { .. }
+        )
     }
 
     /// How long a call would be refused, in milliseconds; `None`: it would pass, if only as probe.
     #[must_use]
     pub fn refuses(&self, now_ms: u64) -> Option<u64> {
-        match decode(self.0.load(Ordering::Relaxed)) {
+        match decode(self.word.load(Ordering::Relaxed)) {
             State::Closed { .. } => None,
             State::HalfOpen { .. } => Some(PROBE_HINT_MS),
             State::Open { until } => Some(until.saturating_sub(now_ms)).filter(|wait| *wait > 0),
@@ -139,7 +149,7 @@ impl Breaker {
     /// Takes the outcome of a call that was no probe; returns whether it opened the breaker.
     /// Nothing that comes late changes one that is not closed.
     pub fn record(&self, ok: bool, clock: Clock, options: &BreakerOptions) -> bool {
-        let mut word = self.0.load(Ordering::Relaxed);
+        let mut word = self.word.load(Ordering::Relaxed);
         // The common path: it is well, and nothing is held against it.
         if (ok && word == 0) || options.failures == 0 {
             return false;
@@ -173,15 +183,38 @@ impl Breaker {
         }
     }
 
+    /// Learns how long a good answer took. What is kept goes up at once and down slowly: a worker is
+    /// given the time of its slow answers. Fast functions write nothing here.
+    pub(crate) fn took(&self, time: Duration) {
+        let time = u32::try_from(time.as_micros().div_ceil(1000)).unwrap_or(u32::MAX);
+        let usual = self.usual_ms.load(Ordering::Relaxed);
+        let next = match usual {
+            _ if time > usual => time,
+            _ if time < usual / 2 => usual - usual.div_ceil(64),
+            _ => return,
+        };
+        self.usual_ms.store(next.max(1), Ordering::Relaxed);
+    }
+
+    /// The time after which silence says something, of a function that says it needs `own`: half of
+    /// that, or less where answers are known to come much sooner.
+    pub(crate) fn fair_time(&self, own: Duration) -> Duration {
+        let usual = match self.usual_ms.load(Ordering::Relaxed) {
+            0 => own,
+            ms => Duration::from_millis(ms.into()),
+        };
+        (own / 2).min(usual.saturating_mul(4).max(LEAST_FAIR))
+    }
+
     /// Closes it and forgets every failure.
     pub fn reset(&self) {
-        self.0.store(0, Ordering::Relaxed);
+        self.word.store(0, Ordering::Relaxed);
     }
 
     /// Its state, the failures that count now, and for how many milliseconds it refuses calls.
     #[must_use]
     pub fn look(&self, now_ms: u64, options: &BreakerOptions) -> (BreakerState, u64, u64) {
-        match decode(self.0.load(Ordering::Relaxed)) {
+        match decode(self.word.load(Ordering::Relaxed)) {
             State::Closed {
                 failures, since, ..
             } => {
@@ -194,7 +227,7 @@ impl Breaker {
     }
 
     fn swap(&self, from: u64, to: u64) -> Result<(), u64> {
-        self.0
+        self.word
             .compare_exchange_weak(from, to, Ordering::Relaxed, Ordering::Relaxed)
             .map(|_| ())
     }
@@ -237,7 +270,7 @@ impl Probe {
     fn leave(&mut self, next: State) {
         if !std::mem::replace(&mut self.settled, true) {
             // Where an operator has reset the breaker meanwhile, that stands.
-            let _ = self.breaker.0.compare_exchange(
+            let _ = self.breaker.word.compare_exchange(
                 self.word,
                 encode(next),
                 Ordering::Relaxed,

@@ -37,13 +37,14 @@ mod who;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName,
 };
 use http::request::Parts as Head;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use sluice_protocol::{CallError, Encoding, ErrorCode, RequestId};
 use tokio_util::sync::CancellationToken;
@@ -246,12 +247,24 @@ impl<S: CallService> Edge<S> {
         Some(response)
     }
 
+    /// Of a gateway that has just started: until it knows what functions declare, within the time that
+    /// the request gives it.
+    async fn wait_linked(&self, headers: &HeaderMap) {
+        let most = fields::timeout_ms(headers, None).ok().flatten();
+        let most = most.map(Duration::from_millis);
+        self.parts.health.wait_linked(most).await;
+    }
+
     async fn route<B>(&self, asked: &mut Asked<'_>, body: B) -> Result<Response<Body>, CallError>
     where
         B: http_body::Body<Data = Bytes>,
     {
         let head = asked.head;
-        let Some(route) = Route::of(head.uri.path()) else {
+        let route = Route::of(head.uri.path());
+        if !self.parts.health.is_linked() && !matches!(route, Some(Route::Live | Route::Ready)) {
+            self.wait_linked(&head.headers).await;
+        }
+        let Some(route) = route else {
             let declared = self.declared(asked, body).await;
             return declared.ok_or_else(|| nothing_at(head.uri.path()));
         };

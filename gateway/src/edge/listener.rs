@@ -5,6 +5,7 @@
 
 mod accept;
 mod activity;
+mod alarms;
 mod connection;
 mod plaintext;
 #[cfg(test)]

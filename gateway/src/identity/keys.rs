@@ -268,6 +268,9 @@ impl KeySet {
     }
 }
 
+/// The option that names a file with a set.
+const FILE: &str = "jwt.jwks_file";
+
 /// One source of keys that stand in the configuration: its option, and what came of it.
 type Source = (&'static str, Result<KeySet, String>);
 
@@ -282,13 +285,31 @@ fn sources(options: &JwtOptions) -> Vec<Source> {
     }
     if let Some(path) = &options.jwks_file {
         let read = read_bounded(path, options.jwks_max_bytes);
-        let set = read.and_then(|json| KeySet::from_jwks(&json).map(|(set, _)| set));
-        found.push(("jwt.jwks_file", set));
+        found.push((FILE, read.and_then(|json| of_file(&json))));
     }
     found
 }
 
-fn read_bounded(path: &std::path::Path, most: usize) -> Result<Vec<u8>, String> {
+fn of_file(json: &[u8]) -> Result<KeySet, String> {
+    KeySet::from_jwks(json).map(|(set, _)| set)
+}
+
+/// What is wrong where `jwt.algorithms` lets none of the keys in.
+const NONE_ALLOWED: &str = "takes none of jwt.algorithms";
+
+/// The set of a file, as read.
+///
+/// # Errors
+/// When it is no set, or takes none of `jwt.algorithms`.
+pub(super) fn from_file(json: &[u8], options: &JwtOptions) -> Result<KeySet, String> {
+    let set = of_file(json)?.allowed(options);
+    match set.is_empty() {
+        true => Err(NONE_ALLOWED.to_owned()),
+        false => Ok(set),
+    }
+}
+
+pub(super) fn read_bounded(path: &std::path::Path, most: usize) -> Result<Vec<u8>, String> {
     use std::io::Read as _;
     let mut bytes = Vec::new();
     std::fs::File::open(path)
@@ -300,14 +321,19 @@ fn read_bounded(path: &std::path::Path, most: usize) -> Result<Vec<u8>, String> 
     Ok(bytes)
 }
 
-/// The keys of the configuration itself; those with mistakes are left out.
+/// The keys of the configuration itself; those with mistakes are left out. Those of a file are apart:
+/// they may change.
 #[must_use]
-pub fn configured(options: &JwtOptions) -> KeySet {
-    let mut keys = Vec::new();
-    for (_, set) in sources(options) {
-        keys.extend(set.map(|set| set.keys).unwrap_or_default());
+pub fn configured(options: &JwtOptions) -> (KeySet, KeySet) {
+    let (mut own, mut file) = (KeySet::default(), KeySet::default());
+    for (option, set) in sources(options) {
+        let to = match option {
+            FILE => &mut file,
+            _ => &mut own,
+        };
+        to.keys.extend(set.map(|set| set.keys).unwrap_or_default());
     }
-    KeySet { keys }.allowed(options)
+    (own.allowed(options), file.allowed(options))
 }
 
 /// What is wrong with the configuration's keys: each option, and its fault.
@@ -317,7 +343,7 @@ pub(crate) fn mistakes(options: &JwtOptions) -> Vec<(&'static str, String)> {
         match set {
             Err(fault) => found.push((option, fault)),
             Ok(set) if set.clone().allowed(options).is_empty() => {
-                found.push((option, "takes none of jwt.algorithms".to_owned()));
+                found.push((option, NONE_ALLOWED.to_owned()));
             }
             Ok(_) => {}
         }

@@ -1,9 +1,13 @@
 //! A client's address, seen through the proxies that are trusted to name it.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::FORWARDED;
+use parking_lot::Mutex;
+use tokio::time::Instant;
 
 /// The proxies' header that is not in a standard.
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
@@ -63,11 +67,17 @@ impl Network {
     }
 }
 
+/// How often it is said at most that a header is not believed.
+const TELL_EVERY: Duration = Duration::from_secs(600);
+
 /// Which proxies are trusted, and by which header they name the client.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Proxies {
     trusted: Vec<Network>,
     forwarded: bool,
+    /// Requests whose header came from somebody who is not trusted.
+    ignored: AtomicU64,
+    told: Mutex<Option<Instant>>,
 }
 
 impl Proxies {
@@ -79,6 +89,7 @@ impl Proxies {
             // They were checked when they were read.
             trusted: networks.filter_map(|n| Network::parse(n).ok()).collect(),
             forwarded: http.forwarded_header == "forwarded",
+            ..Self::default()
         }
     }
 
@@ -91,13 +102,16 @@ impl Proxies {
     #[must_use]
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
-        if !self.trusts(client) {
-            return client;
-        }
         let name = match self.forwarded {
             true => FORWARDED.as_str(),
             false => X_FORWARDED_FOR,
         };
+        if !self.trusts(client) {
+            if headers.contains_key(name) {
+                self.tell_of_ignored(client, name);
+            }
+            return client;
+        }
         let lines = headers.get_all(name).iter().rev();
         // A line that is no text says nothing, and nothing left of it is to be believed.
         let lines = lines.map(|line| line.to_str().unwrap_or(""));
@@ -116,6 +130,34 @@ impl Proxies {
             }
         }
         client
+    }
+}
+
+impl Proxies {
+    /// Requests so far whose header named a client and was not believed.
+    #[must_use]
+    pub fn ignored(&self) -> u64 {
+        self.ignored.load(Ordering::Relaxed)
+    }
+
+    /// Either a client invents it, or a proxy stands before the gateway that nobody told it of: then
+    /// all clients have one address, and one quota.
+    fn tell_of_ignored(&self, peer: IpAddr, header: &str) {
+        self.ignored.fetch_add(1, Ordering::Relaxed);
+        // Whoever cannot look now leaves it to whoever does.
+        let Some(mut told) = self.told.try_lock() else {
+            return;
+        };
+        if told.is_some_and(|at| at.elapsed() < TELL_EVERY) {
+            return;
+        }
+        *told = Some(Instant::now());
+        tracing::warn!(
+            %peer,
+            header,
+            "a peer that is not among http.trusted_proxies names its client's address, and is not believed: if it \
+             is a proxy of yours, its clients all count as one"
+        );
     }
 }
 
@@ -201,6 +243,31 @@ mod tests {
         let forwarded = "for=6.6.6.6, For=\"[2001:db8::2]:1\";proto=https, for=10.9.9.9";
         let lines = [(xff, "1.1.1.1"), ("forwarded", forwarded)];
         assert_eq!(client("forwarded", "10.0.0.1", &lines), "2001:db8::2");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stranger_who_names_a_client_is_counted_and_told_of_now_and_then() {
+        let proxies = Proxies::new(&Http {
+            trusted_proxies: vec!["10.0.0.0/8".to_owned()],
+            ..Http::default()
+        });
+        let from = |peer: &str, header: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.append(header, "1.1.1.1".parse().unwrap());
+            proxies.client(peer.parse().unwrap(), &headers)
+        };
+        from("10.0.0.1", X_FORWARDED_FOR);
+        from("9.9.9.9", "forwarded");
+        assert_eq!((proxies.ignored(), *proxies.told.lock()), (0, None));
+        from("9.9.9.9", X_FORWARDED_FOR);
+        let first = *proxies.told.lock();
+        assert!(first.is_some());
+        tokio::time::advance(TELL_EVERY - Duration::from_secs(1)).await;
+        from("9.9.9.8", X_FORWARDED_FOR);
+        assert_eq!((proxies.ignored(), *proxies.told.lock()), (2, first));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        from("9.9.9.8", X_FORWARDED_FOR);
+        assert!(*proxies.told.lock() > first);
     }
 
     #[test]

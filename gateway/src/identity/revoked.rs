@@ -81,6 +81,39 @@ pub(super) struct News {
     pub(super) restored: bool,
 }
 
+/// What became of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// It holds now.
+    New,
+    /// It was known already, or is outdated.
+    Known,
+    /// It does not hold.
+    NoRoom,
+}
+
+/// Why somebody is not revoked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RevokeError {
+    /// The configuration has no such API key.
+    #[error(
+        "this gateway's configuration has no API key {0:?}: an API key is revoked by its id, not by the key itself; \
+         nothing was revoked"
+    )]
+    UnknownApiKey(String),
+    /// As many API keys are revoked as are remembered.
+    #[error(
+        "{most} API keys are revoked, and identity.max_revocations lets no more be remembered: {id:?} is not revoked \
+         and still counts; take it out of the configuration, or let revoked ones in again that are no longer there"
+    )]
+    Full {
+        /// The key that is not revoked.
+        id: String,
+        /// `identity.max_revocations`.
+        most: usize,
+    },
+}
+
 /// A place in the order of eviction: when it was revoked, and what tells those of one second
 /// apart.
 type Place = (u64, u64);
@@ -137,18 +170,19 @@ impl Revocations {
         }
     }
 
-    /// Revokes at `now`, the time since 1970, here; the others are to be told.
-    pub(super) fn make(&self, what: Revocation, now: Duration) -> Revoked {
+    /// Revokes at `now`, the time since 1970, here; the others are to be told. `None`: there is no
+    /// room for it, and nobody is told.
+    pub(super) fn make(&self, what: Revocation, now: Duration) -> Option<Revoked> {
         let news = News {
             what,
             at: now.as_secs(),
             restored: false,
         };
-        self.tell(&news, now);
-        Revoked {
+        let taken = self.tell(&news, now);
+        (taken != Taken::NoRoom).then_some(Revoked {
             what: news.what,
             at: news.at,
-        }
+        })
     }
 
     /// Takes a revocation back, here; the others are to be told. False: there was none here.
@@ -158,14 +192,16 @@ impl Revocations {
             at: now.as_secs(),
             restored: true,
         };
-        self.tell(&news, now)
+        self.tell(&news, now) == Taken::New
     }
 
-    fn tell(&self, news: &News, now: Duration) -> bool {
-        let is_news = self.take(news, now);
-        self.put_back([news.clone()]);
-        self.to_tell.notify_one();
-        is_news
+    fn tell(&self, news: &News, now: Duration) -> Taken {
+        let taken = self.take(news, now);
+        if taken != Taken::NoRoom {
+            self.put_back([news.clone()]);
+            self.to_tell.notify_one();
+        }
+        taken
     }
 
     /// Takes what others have not been told yet.
@@ -186,36 +222,41 @@ impl Revocations {
         outbox.drain(..over);
     }
 
-    /// Takes over what was done here or elsewhere; false: it was known already, or is outdated.
-    pub(super) fn take(&self, news: &News, now: Duration) -> bool {
+    /// Takes over what was done here or elsewhere.
+    pub(super) fn take(&self, news: &News, now: Duration) -> Taken {
+        let known_or_new = |is_new| match is_new {
+            true => Taken::New,
+            false => Taken::Known,
+        };
         let mut list = self.list.write();
-        let is_news = match (&news.what, news.restored) {
-            (what, true) => list.remove(what, news.at),
+        let taken = match (&news.what, news.restored) {
+            (what, true) => known_or_new(list.remove(what, news.at)),
             (Revocation::ApiKey(id), false) => self.add_api_key(&mut list, id, news.at),
-            (what, false) => self.add_expiring(&mut list, what, news.at, now),
+            (what, false) => known_or_new(self.add_expiring(&mut list, what, news.at, now)),
         };
         drop(list);
-        if is_news {
+        if taken == Taken::New {
             self.any.store(true, Ordering::Release);
             self.changes.send_modify(|generation| *generation += 1);
         }
-        is_news
+        taken
     }
 
-    fn add_api_key(&self, list: &mut List, id: &str, at: u64) -> bool {
+    fn add_api_key(&self, list: &mut List, id: &str, at: u64) -> Taken {
         if let Some(since) = list.api_keys.get_mut(id) {
             // Revoked again: what would take the former one back does not count for this one.
             *since = at.max(*since);
-            return false;
+            return Taken::Known;
         }
         if list.api_keys.len() >= self.most {
             tracing::error!(
                 api_key = id,
                 "too many API keys are revoked, this one is not: take it out of the configuration"
             );
-            return false;
+            return Taken::NoRoom;
         }
-        list.api_keys.insert(id.to_owned(), at).is_none()
+        list.api_keys.insert(id.to_owned(), at);
+        Taken::New
     }
 
     fn add_expiring(&self, list: &mut List, what: &Revocation, at: u64, now: Duration) -> bool {
@@ -236,6 +277,12 @@ impl Revocations {
         while let Some(first) = list.order.first_entry()
             && (first.key().0 < oldest || list.places.len() > self.most)
         {
+            if first.key().0 >= oldest {
+                tracing::warn!(
+                    what = ?first.get(),
+                    "more is revoked than identity.max_revocations: this one is forgotten before its time"
+                );
+            }
             list.places.remove(&first.remove());
         }
         true
@@ -298,7 +345,9 @@ mod tests {
     fn what_is_revoked_again_is_forgotten_later() {
         let revocations = Revocations::new(Duration::from_secs(100), 2);
         for (second, id) in [(1, "a"), (2, "b"), (3, "a"), (4, "c")] {
-            revocations.make(token(id), Duration::from_secs(second));
+            revocations
+                .make(token(id), Duration::from_secs(second))
+                .unwrap();
         }
         let kept = revocations.all();
         assert_eq!(kept.len(), 2, "{kept:?}");
@@ -341,22 +390,38 @@ mod tests {
         let at = Duration::from_secs;
         for what in [token("a"), key()] {
             assert!(!revocations.take_back(what.clone(), at(9)), "nothing there");
-            revocations.make(what.clone(), at(10));
+            revocations.make(what.clone(), at(10)).unwrap();
             let outdated = News {
                 what: what.clone(),
                 at: 9,
                 restored: true,
             };
-            assert!(!revocations.take(&outdated, at(10)));
+            assert_eq!(revocations.take(&outdated, at(10)), Taken::Known);
             assert_eq!(revocations.all().len(), 1);
             assert!(revocations.take_back(what.clone(), at(10)));
             assert!(revocations.all().is_empty());
-            revocations.make(what.clone(), at(11));
+            revocations.make(what.clone(), at(11)).unwrap();
             assert_eq!(revocations.all()[0].at, 11);
             assert!(revocations.take_back(what, at(12)));
         }
         assert!(revocations.list.read().order.is_empty());
         let told = revocations.take_to_tell();
         assert!(told.iter().any(|news| news.restored), "{told:?}");
+    }
+
+    #[test]
+    fn an_api_key_without_room_is_not_said_to_be_revoked() {
+        let revocations = Revocations::new(Duration::from_secs(100), 1);
+        let key = |id: &str| Revocation::ApiKey(id.to_owned());
+        let now = Duration::from_secs(10);
+        assert!(revocations.make(key("a"), now).is_some());
+        assert_eq!(revocations.make(key("b"), now), None);
+        assert_eq!(revocations.all().len(), 1);
+        assert_eq!(revocations.take_to_tell().len(), 1, "nobody is told of b");
+        // The same one again needs no room, and neither do users and tokens.
+        assert!(revocations.make(key("a"), now).is_some());
+        assert!(revocations.make(token("t"), now).is_some());
+        assert!(revocations.take_back(key("a"), now));
+        assert!(revocations.make(key("b"), now).is_some());
     }
 }

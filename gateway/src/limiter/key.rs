@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use sluice_protocol::Identity;
-use sluice_protocol::argument::{ArgValue, top_level};
+use sluice_protocol::argument::{ArgTypes, ArgValue, top_level};
 use sluice_protocol::payload::Payload;
 
 use crate::pipeline::Caller;
@@ -54,7 +54,23 @@ pub struct Asking<'a> {
     /// From where.
     pub caller: &'a Caller,
     /// With what; not validated yet.
-    pub args: &'a Payload,
+    pub args: CountedArgs<'a>,
+}
+
+/// The args of a call, as far as limits may count by them: in the shape that its function takes
+/// today, whatever version its client speaks.
+#[derive(Debug, Clone, Copy)]
+pub enum CountedArgs<'a> {
+    /// They have that shape.
+    Today {
+        /// As they are.
+        given: &'a Payload,
+        /// What stands in for absent ones.
+        types: Option<&'a ArgTypes>,
+    },
+    /// Code in the worker makes that shape of them: an arg of the same name may be another thing.
+    /// Who could choose a bucket by it would be unlimited, so the address stands in for all of them.
+    Unknown,
 }
 
 impl FromStr for Key {
@@ -185,7 +201,7 @@ impl Key {
                 Part::ApiKey => own(asking.caller.api_key.as_deref()),
                 Part::IpAddress => None,
                 Part::All => Some(String::new()),
-                Part::Arg(name) => arg(asking.args, name),
+                Part::Arg(name) => arg(&asking.args, name),
                 Part::Claim(path) => asking.caller.claims.as_deref().and_then(|c| claim(c, path)),
             };
             known |= value.is_some();
@@ -195,6 +211,11 @@ impl Key {
             hasher.add(part, found);
         }
         known.then(|| hasher.finish())
+    }
+
+    /// Whether args are among what it counts by.
+    pub(super) fn counts_args(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::Arg(_)))
     }
 
     /// The same for values that an operator names, one for each part. An address, where
@@ -226,11 +247,16 @@ impl Key {
     }
 }
 
-/// Numbers and booleans count by their text: `5`, `5.0` and `"5"` are one caller.
-fn arg(args: &Payload, name: &str) -> Option<String> {
-    match top_level(args, name)? {
-        ArgValue::Str(text) => Some(text.into_owned()).filter(|t| !t.is_empty()),
-        ArgValue::Other(json) => scalar(&serde_json::from_str(&json).ok()?),
+/// Numbers and booleans count by their text: `5`, `5.0` and `"5"` are one caller. A default counts as if
+/// it had been given.
+fn arg(args: &CountedArgs<'_>, name: &str) -> Option<String> {
+    let CountedArgs::Today { given, types } = args else {
+        return None;
+    };
+    match top_level(given, name) {
+        Some(ArgValue::Str(text)) => Some(text.into_owned()).filter(|t| !t.is_empty()),
+        Some(ArgValue::Other(json)) => scalar(&serde_json::from_str(&json).ok()?),
+        None => scalar(types.as_ref()?.stand_in(name)?),
     }
 }
 
@@ -264,7 +290,10 @@ mod tests {
             function: "f",
             identity,
             caller,
-            args: &Payload::json(args.to_owned()),
+            args: CountedArgs::Today {
+                given: &Payload::json(args.to_owned()),
+                types: None,
+            },
         });
         digest.unwrap()
     }
@@ -342,11 +371,56 @@ mod tests {
             function: "f",
             identity: &nobody,
             caller: &nowhere,
-            args: &args,
+            args: CountedArgs::Today {
+                given: &args,
+                types: None,
+            },
         };
         let known = |key: &str| key.parse::<Key>().unwrap().of(&asking).is_some();
         assert!(!known("user_id") && !known("ip_address") && !known("user_id+arg:m"));
         assert!(known("all") && known("arg:n") && known("user_id+arg:n"));
+    }
+
+    #[test]
+    fn a_default_is_the_value_that_it_stands_for() {
+        let types = ArgTypes::from_json(&json!({
+            "tenant": {"type": "string", "default_value": "main"},
+            "size": {"type": "num", "default_value": 5},
+            "bare": "string",
+        }))
+        .unwrap();
+        let nobody = Identity::anonymous();
+        let of = |key: &str, args: Option<&str>| {
+            let given = Payload::json(args.unwrap_or("{}").to_owned());
+            let today = CountedArgs::Today {
+                given: &given,
+                types: Some(&types),
+            };
+            let asking = Asking {
+                service: "s",
+                function: "f",
+                identity: &nobody,
+                caller: &from("192.0.2.1"),
+                args: args.map_or(CountedArgs::Unknown, |_| today),
+            };
+            key.parse::<Key>().unwrap().of(&asking).unwrap()
+        };
+        let given = of("arg:tenant", Some(r#"{"tenant":"main"}"#));
+        assert_eq!(of("arg:tenant", Some("{}")), given);
+        assert_ne!(of("arg:tenant", Some(r#"{"tenant":"other"}"#)), given);
+        // Null is no absence: nothing stands in for it.
+        assert_ne!(of("arg:tenant", Some(r#"{"tenant":null}"#)), given);
+        assert_eq!(
+            of("arg:size", Some("{}")),
+            of("arg:size", Some(r#"{"size":5}"#))
+        );
+        // Without a default, and where only the worker knows, the address stands in.
+        let by_address = |key: &str| {
+            let values = ["ip_address=192.0.2.1".to_owned()];
+            key.parse::<Key>().unwrap().named(&values).unwrap()
+        };
+        assert_eq!(of("arg:bare", Some("{}")), by_address("arg:bare"));
+        assert_eq!(of("arg:tenant", None), by_address("arg:tenant"));
     }
 
     #[test]

@@ -57,6 +57,7 @@ pub(super) struct RedisStore<L> {
     check: Script,
     refund: Script,
     edit: Script,
+    reset: Script,
 }
 
 impl<L: Link> RedisStore<L> {
@@ -71,13 +72,15 @@ impl<L: Link> RedisStore<L> {
             check: Script::new(include_str!("check.lua")),
             refund: Script::new(include_str!("refund.lua")),
             edit: Script::new(include_str!("edit.lua")),
+            reset: Script::new(include_str!("reset.lua")),
         }
     }
 
-    /// With another script for checks, whose clock a test can set.
+    /// With scripts that `edit` has changed, so that a test can set their clock.
     #[cfg(test)]
-    pub(super) fn with_check(mut self, script: &str) -> Self {
-        self.check = Script::new(script);
+    pub(super) fn with_scripts(mut self, edit: impl Fn(&str) -> String) -> Self {
+        self.check = Script::new(&edit(include_str!("check.lua")));
+        self.refund = Script::new(&edit(include_str!("refund.lua")));
         self
     }
 
@@ -88,8 +91,8 @@ impl<L: Link> RedisStore<L> {
             let _ = write!(digest, "{byte:02x}");
         }
         match self.layout {
-            KeyLayout::One => format!("{}}}:w:{name}:{epoch}:{digest}", self.tag),
-            KeyLayout::Spread => format!("{}:w:{name}:{epoch}:{digest}}}", self.tag),
+            KeyLayout::One => format!("{}}}:log:{name}:{epoch}:{digest}", self.tag),
+            KeyLayout::Spread => format!("{}:log:{name}:{epoch}:{digest}}}", self.tag),
         }
     }
 
@@ -163,9 +166,10 @@ impl<L: Link> RedisStore<L> {
     }
 
     /// Takes an admission back; if that fails it counts until its window is over.
-    async fn refund(&self, demand: &Demand, now: u64) {
+    pub(super) async fn refund(&self, demand: &Demand, admitted: u64) {
         let key = self.key(demand);
-        let args = [now, demand.cost.into()].map(|n: u64| n.to_string().into_bytes());
+        let numbers = [admitted, demand.cost.into(), demand.window()];
+        let args = numbers.map(|n: u64| n.to_string().into_bytes());
         if let Err(error) = self.invoke::<Value>(&self.refund, &[&key], &args).await {
             tracing::debug!(%error, limit = %demand.rule.limit.name, "a provisional admission was not taken back");
         }
@@ -220,8 +224,15 @@ impl<L: Link> Store for RedisStore<L> {
 
     fn reset<'a>(&'a self, demand: &'a Demand) -> BoxFuture<'a, Result<(), Unavailable>> {
         async move {
-            let _: i64 = self.query(redis::cmd("DEL").arg(self.key(demand))).await?;
-            // Every gateway forgets whom it refuses by itself.
+            let key = self.key(demand);
+            if self.layout == KeyLayout::One {
+                let keys = [key.as_str(), &self.generation];
+                let _: i64 = self.invoke(&self.reset, &keys, &[]).await?;
+                return Ok(());
+            }
+            // Two shards know no common step. The log first: a gateway that heard of the reset
+            // before it is done would ask, be refused, and remember that.
+            let _: i64 = self.query(redis::cmd("DEL").arg(&key)).await?;
             let _: i64 = self.query(redis::cmd("INCR").arg(&self.generation)).await?;
             Ok(())
         }

@@ -1,13 +1,22 @@
 -- Takes one provisional admission back out of a log (see check.lua).
 --
--- KEYS[1] the log; ARGV[1] when it was admitted (microseconds), ARGV[2] its cost
+-- KEYS[1] the log; ARGV when it was admitted (microseconds), its cost, the window (microseconds)
 --
 -- It lies in the first entry that does not end before it. That entry keeps its time, so that what
--- else is in it is not forgotten too early.
-local HEADER, ENTRY = 4, 12
-local log = redis.call('GET', KEYS[1])
-local admitted, cost = tonumber(ARGV[1]), tonumber(ARGV[2])
-if not log then
+-- else is in it is not forgotten too early. Where it is gone already, since its window is over or
+-- the log was begun anew, nothing is taken: what is there is another call's.
+--
+-- Returns what was taken back.
+local HEADER, ENTRY = 12, 12
+local admitted, cost, window = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local log = redis.call('GET', KEYS[1]) or ''
+if #log <= HEADER then
+  return 0
+end
+local total, since = struct.unpack('<I4d', log)
+if admitted <= now - window or admitted > now or admitted < since then
   return 0
 end
 for at = HEADER + 1, #log, ENTRY do
@@ -18,9 +27,8 @@ for at = HEADER + 1, #log, ENTRY do
     if count > back then
       entry = struct.pack('<dI4', stamp, count - back)
     end
-    local total = struct.unpack('<I4', log) - back
     local rest = string.sub(log, HEADER + 1, at - 1) .. entry .. string.sub(log, at + ENTRY)
-    redis.call('SET', KEYS[1], struct.pack('<I4', total) .. rest, 'KEEPTTL')
+    redis.call('SET', KEYS[1], struct.pack('<I4d', total - back, since) .. rest, 'KEEPTTL')
     return back
   end
 end

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use serde_json::{Value, json};
 
@@ -25,6 +25,8 @@ pub(super) struct Counts {
     pub(super) refused: AtomicU64,
     /// Calls that were admitted because the limit is in shadow.
     pub(super) shadow: AtomicU64,
+    /// That it met calls whose args only their worker knows was told.
+    pub(super) args_unknown: AtomicBool,
 }
 
 /// Indices of limits, by what they apply to.

@@ -2,31 +2,19 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use serde::{Deserialize, Serialize};
-use sluice_protocol::{PROTOCOL_VERSION, Subjects};
+use sluice_protocol::Subjects;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::steering::{Steering, SteeringError};
+use crate::hints::Hints;
 
-/// The kind of event that says that overrides have changed.
+/// The kind of hint that says that overrides have changed.
 const KIND: &str = "overrides";
-const MAX_BYTES: usize = 1024;
 /// How often the store is asked whether a hint was missed.
 const POLL: Duration = Duration::from_millis(500);
 /// How often a gateway that starts asks for the overrides, and how long in all.
 const FIRST_EVERY: Duration = Duration::from_millis(50);
-
-/// What a gateway says on `<prefix>.gateway.event`. Unknown fields and kinds are ignored.
-#[derive(Debug, Serialize, Deserialize)]
-struct Event {
-    #[serde(rename = "type")]
-    kind: String,
-    protocol: u32,
-    /// Of what is in the store now.
-    generation: u64,
-}
 
 impl Steering {
     /// Reads the overrides for the first time, so that a gateway that starts does not take calls
@@ -59,7 +47,7 @@ impl Steering {
         subjects: &Subjects,
         stop: CancellationToken,
     ) {
-        let mut hints = self.subscribe(client.as_ref(), subjects).await;
+        let mut hints = Hints::open(KIND, client, subjects).await;
         let mut made = self.made.subscribe();
         let mut polls = interval(POLL);
         polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -68,12 +56,12 @@ impl Steering {
                 () = stop.cancelled() => return,
                 Ok(()) = made.changed() => {
                     let generation = *made.borrow_and_update();
-                    tell(client.as_ref(), subjects, generation).await;
+                    hints.tell(generation).await;
                     continue;
                 }
                 _ = polls.tick() => {}
-                Some(hint) = next(&mut hints) => {
-                    if !self.is_news(&hint.payload) {
+                generation = hints.next() => {
+                    if generation == self.now.load().generation() {
                         continue;
                     }
                 }
@@ -98,55 +86,5 @@ impl Steering {
         let generation = self.reload().await?;
         tracing::info!(generation, "overrides have changed");
         Ok(())
-    }
-
-    async fn subscribe(
-        &self,
-        client: Option<&async_nats::Client>,
-        subjects: &Subjects,
-    ) -> Option<async_nats::Subscriber> {
-        match client?.subscribe(subjects.event()).await {
-            Ok(hints) => Some(hints),
-            Err(error) => {
-                tracing::error!(%error, "hints of changed overrides are not heard; the poll sees them later");
-                None
-            }
-        }
-    }
-
-    fn is_news(&self, body: &[u8]) -> bool {
-        if body.len() > MAX_BYTES {
-            return false;
-        }
-        let known = self.now.load().generation();
-        serde_json::from_slice::<Event>(body)
-            .is_ok_and(|event| event.kind == KIND && event.generation != known)
-    }
-}
-
-/// Never resolves where nothing can be heard (any more).
-async fn next(hints: &mut Option<async_nats::Subscriber>) -> Option<async_nats::Message> {
-    if let Some(subscriber) = hints {
-        let hint = subscriber.next().await;
-        if hint.is_some() {
-            return hint;
-        }
-        *hints = None;
-    }
-    std::future::pending().await
-}
-
-async fn tell(client: Option<&async_nats::Client>, subjects: &Subjects, generation: u64) {
-    let event = Event {
-        kind: KIND.to_owned(),
-        protocol: PROTOCOL_VERSION,
-        generation,
-    };
-    let Some(client) = client else {
-        return;
-    };
-    let body = serde_json::to_vec(&event).unwrap_or_default();
-    if let Err(error) = client.publish(subjects.event(), body.into()).await {
-        tracing::debug!(%error, "other gateways see changed overrides with their next poll");
     }
 }

@@ -191,7 +191,7 @@ impl Explainer {
             function,
             identity: &asked.identity,
             caller: &asked.caller,
-            args: &asked.args,
+            args: call.counted_args(),
         };
         match self.limiter.peek(&asking).await {
             Ok(limits) if limits.is_empty() => {

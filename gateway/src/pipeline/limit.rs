@@ -1,12 +1,10 @@
 //! Stage 5: has this caller a call left? All limits that apply, in one round trip.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use sluice_protocol::CallError;
 use tokio::time::Instant;
 
-use super::Call;
 use super::authorize::{Admitted, Permitted};
 use super::resolve::Resolved;
 use crate::diagnostics::trace::Traced;
@@ -19,10 +17,9 @@ use crate::telemetry::names::Series;
 pub(super) struct Limited(Resolved);
 
 impl Limited {
-    /// The live trace that follows the call, and where its caller is.
-    pub(super) fn watched(&self) -> (Option<Arc<Traced>>, Option<IpAddr>) {
-        let caller = &self.0.call.caller;
-        (caller.traced.clone(), caller.address)
+    /// The live trace that follows the call.
+    pub(super) fn traced(&self) -> Option<Arc<Traced>> {
+        self.0.call.caller.traced.clone()
     }
 
     pub(super) fn into_resolved(self) -> Resolved {
@@ -38,19 +35,20 @@ pub(super) fn known(limiter: &Limiter, meters: &Meters, call: &Admitted) -> Resu
     if spec.before_execute.is_none() && spec.permission_callback.is_none() {
         return Ok(());
     }
-    limiter.known(&asking(&call.call)).map_err(|refusal| {
+    limiter.known(&asking(call)).map_err(|refusal| {
         meters.inc(Series::LimiterRefused);
         refusal.into_error(&spec.label())
     })
 }
 
-fn asking(call: &Call) -> Asking<'_> {
+fn asking(call: &Resolved) -> Asking<'_> {
+    let asked = &call.call;
     Asking {
-        service: call.service.as_str(),
-        function: call.request_type.as_str(),
-        identity: &call.identity,
-        caller: &call.caller,
-        args: &call.args,
+        service: asked.service.as_str(),
+        function: asked.request_type.as_str(),
+        identity: &asked.identity,
+        caller: &asked.caller,
+        args: call.counted_args(),
     }
 }
 
@@ -64,8 +62,7 @@ pub(super) async fn limit(
     if !limiter.has_rules() {
         return Ok(Limited(call));
     }
-    let asked = &call.call;
-    let asking = asking(asked);
+    let asking = asking(&call);
     let began = Instant::now();
     let admitted = limiter.admit(&asking).await;
     meters.limiter.record(began.elapsed());
@@ -76,7 +73,7 @@ pub(super) async fn limit(
     });
     match admitted {
         Ok(quota) => {
-            if let (Some(place), Some(quota)) = (&asked.caller.quota, quota) {
+            if let (Some(place), Some(quota)) = (&call.call.caller.quota, quota) {
                 // One call has one quota.
                 let _ = place.set(quota);
             }

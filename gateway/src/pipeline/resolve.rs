@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::{Call, Limits};
 use crate::dispatch::select::pick_variant;
+use crate::limiter::CountedArgs;
 use crate::registry::snapshot::{Function, Snapshot, Unresolved, Variant};
 use crate::registry::wanted::Wanted;
 use crate::telemetry::CallRecord;
@@ -61,6 +62,17 @@ impl Resolved {
         match version {
             Some(version) => format!("{service}.{request_type}@{version}"),
             None => format!("{service}.{request_type}"),
+        }
+    }
+
+    /// The args as limits count by them.
+    pub(super) fn counted_args(&self) -> CountedArgs<'_> {
+        match self.translated_by_worker() {
+            Some(_) => CountedArgs::Unknown,
+            None => CountedArgs::Today {
+                given: &self.call.args,
+                types: self.spec().arg_types.as_ref(),
+            },
         }
     }
 
@@ -249,15 +261,14 @@ impl Resolved {
         self.deadline().min(self.started + self.frame_timeout())
     }
 
-    /// Whether its client allows less time than the function says it needs.
-    pub(super) fn is_hurried(&self) -> bool {
-        let own = crate::dispatch::timeout_of(self.spec().timeout, self.limits.timeout);
-        self.frame_timeout() < own
+    /// How long each answer may take as the function says.
+    pub(super) fn own_timeout(&self) -> Duration {
+        crate::dispatch::timeout_of(self.spec().timeout, self.limits.timeout)
     }
 
     /// How long each answer may take; the client may shorten it.
     pub(super) fn frame_timeout(&self) -> Duration {
-        let own = crate::dispatch::timeout_of(self.spec().timeout, self.limits.timeout);
+        let own = self.own_timeout();
         self.call
             .timeout_ms
             .map_or(own, |ms| own.min(Duration::from_millis(ms)))

@@ -209,11 +209,10 @@ impl Ready {
         self.deadline.min(self.call.first_by())
     }
 
-    /// Whether it has less time than the function says it needs, because its client or the call
-    /// that asks wants it so.
+    /// How long each answer may take as the function says, whatever its client wants.
     #[must_use]
-    pub fn is_hurried(&self) -> bool {
-        self.call.is_hurried() || self.deadline < self.call.deadline()
+    pub fn own_timeout(&self) -> Duration {
+        self.call.own_timeout()
     }
 
     /// How long each answer of a stream may take.

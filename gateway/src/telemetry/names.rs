@@ -110,8 +110,10 @@ metrics! {
     STREAMS_OPEN: Gauge "sluice_streams_open" [],
         "Streams that were acknowledged and have not ended." { StreamsOpen []; }
 
+    FORWARDED_IGNORED: Counter "sluice_forwarded_ignored_total" [],
+        "Times that a header was not believed which names the client's address, because its peer is not among http.trusted_proxies; a request may be looked at more than once." {}
     REFUSED_WINDOW: Counter "sluice_refused_window_total" [],
-        "Calls refused because their address had too many calls refused within the last minute." {
+        "Calls refused because their caller or their address had too many calls refused within the last minute." {
             RefusedWindow [];
         }
     PERMISSION_CALLBACKS: Counter "sluice_permission_callbacks_total" ["outcome"],

@@ -19,6 +19,7 @@ fn rig(spec: FunctionSpec) -> (Rig, Arc<Telemetry>) {
         capacity: Arc::new(Capacity::new(&config)),
         breakers: Breakers::new(rig.registry.clone(), rig.clock, config.breaker.clone()),
         limiter: Arc::new(Limiter::in_memory(&[], &config.limits)),
+        identifier: Arc::new(Identifier::new(&config)),
         tracing: None,
         access_log: false,
     }));

@@ -119,7 +119,9 @@ fn version(value: &Value, older: &[Version], faults: &mut Faults) -> Option<Vers
     let name = faults.required(map, "version");
     let name = name.and_then(|value| faults.within("version", |f| name_of(value, older, f)));
     let changes = map.get("changes").map_or_else(Vec::new, |list| {
-        faults.within("changes", |f| list_of(list, f, change))
+        faults.within("changes", |f| {
+            list_of(list, f, ("changes", MAX_CHANGES), change)
+        })
     });
     let arg_types = map.get("arg_types").map_or_else(Vec::new, |types| {
         faults.within("arg_types", |f| arg_types(types, f))
@@ -146,17 +148,19 @@ fn name_of(value: &Value, older: &[Version], faults: &mut Faults) -> Option<ApiV
         .ok()
 }
 
-fn list_of<T>(
+/// The items of a list of at most `most` things of this kind.
+pub(super) fn list_of<T>(
     value: &Value,
     faults: &mut Faults,
+    (what, most): (&str, usize),
     read: fn(&Value, &mut Faults) -> Option<T>,
 ) -> Vec<T> {
     let Some(list) = value.as_array() else {
-        faults.add("must be a list");
+        faults.add(format!("must be a list of {what}"));
         return Vec::new();
     };
-    if list.len() > MAX_CHANGES {
-        faults.add(format!("must be at most {MAX_CHANGES} changes"));
+    if list.len() > most {
+        faults.add(format!("must be at most {most} {what}"));
         return Vec::new();
     }
     let each = list.iter().enumerate();

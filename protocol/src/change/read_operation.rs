@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::operation::{Action, Literal, Operation};
 use super::pointer::Pointer;
-use super::read::{Faults, MAX_OPERATIONS};
+use super::read::{Faults, MAX_OPERATIONS, list_of};
 use crate::suggest::did_you_mean;
 
 /// The largest literal of `default` and `set`, in bytes of its JSON.
@@ -30,17 +30,7 @@ const NAMES: [&str; 10] = [
 
 /// A list of operations.
 pub(super) fn operations(value: &Value, faults: &mut Faults) -> Vec<Operation> {
-    let Some(list) = value.as_array() else {
-        faults.add("must be a list of operations");
-        return Vec::new();
-    };
-    if list.len() > MAX_OPERATIONS {
-        faults.add(format!("must be at most {MAX_OPERATIONS} operations"));
-        return Vec::new();
-    }
-    let each = list.iter().enumerate();
-    each.filter_map(|(index, value)| faults.within(index, |f| operation(value, f)))
-        .collect()
+    list_of(value, faults, ("operations", MAX_OPERATIONS), operation)
 }
 
 fn operation(value: &Value, faults: &mut Faults) -> Option<Operation> {

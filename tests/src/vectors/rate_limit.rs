@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sluice_gateway::config::Config;
-use sluice_gateway::limiter::{Asking, Limit, Limiter, Refusal};
+use sluice_gateway::limiter::{Asking, CountedArgs, Limit, Limiter, Refusal};
 use sluice_gateway::pipeline::Caller;
 use sluice_protocol::Payload;
 
@@ -145,7 +145,10 @@ async fn check(limiter: &Limiter, step: &Value) -> Result<Value> {
         function: step["request_type"].as_str().unwrap_or_default(),
         identity: &identity,
         caller: &caller,
-        args: &args,
+        args: CountedArgs::Today {
+            given: &args,
+            types: None,
+        },
     };
     match limiter.admit(&asking).await {
         Ok(_) => Ok(json!("ok")),

@@ -113,19 +113,71 @@ impl Report {
         self.failed.is_empty()
     }
 
-    /// What is to be told; the last line has the counts.
+    /// What is to be told, before the counts.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let all = self.deviated.iter().chain(&self.notes).chain(&self.failed);
-        let mut lines: Vec<String> = all.cloned().collect();
-        lines.push(format!(
-            "{} passed, {} failed, {} skipped, {} deviations",
-            self.passed,
-            self.failed.len(),
-            self.skipped,
-            self.deviated.len()
-        ));
-        lines
+        all.cloned().collect()
+    }
+
+    /// How many there were of each.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts {
+            passed: self.passed,
+            failed: self.failed.len(),
+            skipped: self.skipped,
+            deviated: self.deviated.len(),
+        }
+    }
+}
+
+/// Vectors by what became of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// As expected.
+    pub passed: usize,
+    /// Otherwise than expected, and not meant so.
+    pub failed: usize,
+    /// Without counterpart here, or of a kind that is not known.
+    pub skipped: usize,
+    /// Otherwise than expected, and meant so.
+    pub deviated: usize,
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+        self.deviated += other.deviated;
+    }
+}
+
+impl Counts {
+    /// Those of one folder, deviations apart.
+    #[must_use]
+    pub fn of_folder(&self, name: &str) -> String {
+        let Self {
+            passed,
+            failed,
+            skipped,
+            deviated,
+        } = self;
+        format!(
+            "{name}: {passed} passed, {failed} failed, {skipped} skipped, {deviated} deviations"
+        )
+    }
+
+    /// The last line of a run. Deviations are held against nothing: they are among the skipped, so that
+    /// the three add up to all vectors.
+    #[must_use]
+    pub fn in_all(&self) -> String {
+        let skipped = self.skipped + self.deviated;
+        format!(
+            "{} passed, {} failed, {skipped} skipped",
+            self.passed, self.failed
+        )
     }
 }
 
@@ -165,10 +217,15 @@ mod tests {
         report.skip(Path::new("x.json"), 7);
         assert!(report.is_good());
         let lines = report.lines().join("\n");
-        assert!(
-            lines.ends_with("2 passed, 0 failed, 7 skipped, 1 deviations"),
-            "{lines}"
+        let counts = report.counts();
+        assert_eq!(
+            counts.of_folder("x"),
+            "x: 2 passed, 0 failed, 7 skipped, 1 deviations"
         );
+        let mut all = Counts::default();
+        all += counts;
+        all += counts;
+        assert_eq!(all.in_all(), "4 passed, 0 failed, 16 skipped");
         assert!(lines.contains("STALE c") && lines.contains("DEVIATION b (t): because"));
         report.add(
             &vector("e"),

@@ -7,7 +7,7 @@ use sluice_e2e::gateway::Gateway;
 use sluice_e2e::socket::{Received, Socket};
 use sluice_e2e::{Error, eventually};
 
-use crate::{answers, ask, cluster};
+use crate::{answers, ask, cluster, two_versions};
 
 const OLD: &str = "/v1/functions/demo/echo/deprecation?version=1.0.0";
 
@@ -29,16 +29,8 @@ async fn call(
 
 #[tokio::test]
 async fn a_deprecated_version_says_so_over_http_and_on_sockets_until_it_is_taken_back() {
-    let cluster = cluster()
-        .workers(2)
-        .worker(|i, worker| worker.version(["1.0.0", "1.1.0"][i]))
-        .await
-        .unwrap();
+    let cluster = two_versions().await;
     let (one, two) = (cluster.gateway(0), cluster.gateway(1));
-    for gateway in [one, two] {
-        answers(gateway, Some("1.0.0"), "").await;
-        answers(gateway, Some("1.1.0"), "").await;
-    }
     let wrong = json!({"at": 5, "sunset": 4});
     assert_eq!(ask(one, Method::PUT, OLD, wrong).await.0, 400);
     let body =

@@ -7,7 +7,7 @@ use sluice_e2e::gateway::Gateway;
 use sluice_e2e::socket::Socket;
 use sluice_e2e::{Error, binaries, eventually};
 
-use crate::{TOKEN, answers, cluster, echo};
+use crate::{TOKEN, answers, cluster, echo, two_versions};
 
 /// Exit code, output, and what was said beside it.
 async fn sluice(gateway: &Gateway, line: &str) -> (i32, String, String) {
@@ -37,16 +37,8 @@ async fn json(gateway: &Gateway, line: &str) -> Value {
 
 #[tokio::test]
 async fn versions_are_steered_from_the_command_line() {
-    let cluster = cluster()
-        .workers(2)
-        .worker(|i, worker| worker.version(["1.0.0", "1.1.0"][i]))
-        .await
-        .unwrap();
+    let cluster = two_versions().await;
     let (one, two) = (cluster.gateway(0), cluster.gateway(1));
-    for gateway in [one, two] {
-        answers(gateway, Some("1.0.0"), "").await;
-        answers(gateway, Some("1.1.0"), "").await;
-    }
     let said = ok(one, "versions disable demo echo 1.1.0").await;
     assert_eq!(said, "demo.echo 1.1.0: disabled at all gateways\n");
     answers(two, Some("1.1.0"), "function_disabled").await;

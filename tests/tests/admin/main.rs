@@ -31,6 +31,20 @@ fn cluster() -> ClusterBuilder {
         })
 }
 
+/// The same with two workers, of versions 1.0.0 and 1.1.0, which both gateways serve.
+async fn two_versions() -> Cluster {
+    let cluster = cluster()
+        .workers(2)
+        .worker(|i, worker| worker.version(["1.0.0", "1.1.0"][i]))
+        .await
+        .unwrap();
+    for gateway in cluster.gateways() {
+        answers(gateway, Some("1.0.0"), "").await;
+        answers(gateway, Some("1.1.0"), "").await;
+    }
+    cluster
+}
+
 /// What the admin API of a gateway answers to the operator.
 async fn ask(gateway: &Gateway, method: Method, path: &str, body: Value) -> (u16, Value) {
     try_ask(gateway, method, path, body).await.unwrap()

@@ -5,21 +5,13 @@ use serde_json::json;
 use sluice_e2e::gateway::Gateway;
 use sluice_e2e::{Error, eventually};
 
-use crate::{answers, ask, cluster, echo};
+use crate::{answers, ask, cluster, echo, two_versions};
 
 const PATH: &str = "/v1/functions/demo/echo/disabled?version=1.0.0";
 
 #[tokio::test]
 async fn a_version_disabled_at_one_gateway_is_off_at_all_and_after_restarts() {
-    let mut cluster = cluster()
-        .workers(2)
-        .worker(|i, worker| worker.version(["1.0.0", "1.1.0"][i]))
-        .await
-        .unwrap();
-    for gateway in cluster.gateways() {
-        answers(gateway, Some("1.0.0"), "").await;
-        answers(gateway, Some("1.1.0"), "").await;
-    }
+    let mut cluster = two_versions().await;
     let (status, body) = ask(
         cluster.gateway(0),
         Method::PUT,

@@ -108,3 +108,28 @@ async fn a_result_is_found_through_the_other_gateway() {
     .unwrap();
     assert_eq!(result["result"], json!({"done": true}), "{result}");
 }
+
+/// A crate that the build context or the layer of the dependencies lacks would only be missed by whoever builds the
+/// images.
+#[test]
+fn the_dockerfile_knows_each_crate() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |name: &str| std::fs::read_to_string(root.join(name)).unwrap();
+    let manifest = read("Cargo.toml");
+    let mut lines = manifest.lines();
+    // Written as in JSON.
+    let members = lines
+        .find_map(|line| line.strip_prefix("members = "))
+        .unwrap();
+    let members: Vec<&str> = serde_json::from_str(members).unwrap();
+    let (dockerfile, ignored) = (read("Dockerfile"), read(".dockerignore"));
+    for member in members {
+        let copied = format!("COPY {member}/Cargo.toml {member}/\n");
+        assert!(dockerfile.contains(&copied), "Dockerfile: {copied}");
+        let admitted = [format!("!{member}\n"), format!("!{member}/Cargo.toml\n")];
+        assert!(
+            admitted.iter().any(|line| ignored.contains(line)),
+            ".dockerignore: !{member}"
+        );
+    }
+}

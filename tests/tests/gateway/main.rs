@@ -9,6 +9,7 @@ mod deploy;
 mod drain;
 mod failover;
 mod hostile_worker;
+mod leave_taking;
 mod phoenix;
 mod plain_responder;
 mod programs;

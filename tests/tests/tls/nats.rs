@@ -1,6 +1,7 @@
 //! Gateway, demo worker and the worker in Python sign in with credentials files and NKeys, over TLS that
 //! begins before or after the server's greeting.
 
+use std::ffi::OsString;
 use std::process::Command;
 use std::time::SystemTime;
 
@@ -39,6 +40,19 @@ fn worker(broker: &Broker, certificates: &Certificates) -> WorkerBuilder {
         .env("SLUICE_NATS_TLS_CA", certificates.text("ca.pem"))
         .env("SLUICE_NATS_TLS_CERT", certificates.text("client.pem"))
         .env("SLUICE_NATS_TLS_KEY", certificates.text("client.key"))
+}
+
+/// The same on a command line.
+fn tls_args(certificates: &Certificates) -> [OsString; 6] {
+    let file = |name: &str| OsString::from(certificates.path(name));
+    [
+        "--tls-ca".into(),
+        file("ca.pem"),
+        "--tls-cert".into(),
+        file("client.pem"),
+        "--tls-key".into(),
+        file("client.key"),
+    ]
 }
 
 /// It has not got in, and says why in its log.
@@ -93,12 +107,7 @@ async fn with_credentials(kind: BrokerKind, more: &str, first: bool) {
         .args(first.then_some("--tls-first"))
         .arg("--credentials")
         .arg(certificates.path("demo.creds"))
-        .arg("--tls-ca")
-        .arg(certificates.path("ca.pem"))
-        .arg("--tls-cert")
-        .arg(certificates.path("client.pem"))
-        .arg("--tls-key")
-        .arg(certificates.path("client.key"))
+        .args(tls_args(&certificates))
         .arg("health")
         .output()
         .unwrap();
@@ -147,12 +156,7 @@ async fn in_python(broker: &Broker, certificates: &Certificates, gateway: &Gatew
         .args(first.then_some("--tls-first"))
         .arg("--creds")
         .arg(certificates.path("python.creds"))
-        .arg("--tls-ca")
-        .arg(certificates.path("ca.pem"))
-        .arg("--tls-cert")
-        .arg(certificates.path("client.pem"))
-        .arg("--tls-key")
-        .arg(certificates.path("client.key"));
+        .args(tls_args(certificates));
     let worker = Process::spawn("worker in Python", command).unwrap();
     let client = gateway.client().unwrap();
     let served = eventually("the worker in Python serves", || async {

@@ -98,8 +98,8 @@ async fn hooks_see_the_clients_version() {
     worker.shutdown().await.unwrap();
 }
 
-#[tokio::test]
-async fn operators_steer_versions_that_are_translated() {
+/// A gateway with an operator, before a worker of devices.
+async fn with_devices() -> (Cluster, Worker, Client) {
     let cluster = cluster(with_operator).await;
     let worker = devices(&cluster.broker().url(), false)
         .start()
@@ -107,6 +107,12 @@ async fn operators_steer_versions_that_are_translated() {
         .unwrap();
     let client = cluster.gateway(0).client().unwrap();
     served(&client, "create").await;
+    (cluster, worker, client)
+}
+
+#[tokio::test]
+async fn operators_steer_versions_that_are_translated() {
+    let (cluster, worker, client) = with_devices().await;
     let path = |what: &str, version: &str| {
         let what = if what.is_empty() {
             String::new()
@@ -235,13 +241,7 @@ async fn urls_are_read_as_the_version_of_their_caller_has_them() {
 
 #[tokio::test]
 async fn callers_are_counted_by_the_version_that_they_named() {
-    let cluster = cluster(with_operator).await;
-    let worker = devices(&cluster.broker().url(), false)
-        .start()
-        .await
-        .unwrap();
-    let client = cluster.gateway(0).client().unwrap();
-    served(&client, "create").await;
+    let (cluster, worker, client) = with_devices().await;
     for _ in 0..3 {
         let (_, answer) = call(&client, "1", "create", json!({"name": "a"})).await;
         assert!(answer.success, "{answer:?}");

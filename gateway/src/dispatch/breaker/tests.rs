@@ -166,7 +166,10 @@ async fn a_flood_of_outcomes_still_opens_it() {
 
 #[test]
 fn threads_agree_on_one_probe() {
-    let breaker = Arc::new(Breaker(AtomicU64::new(encode(State::Open { until: 0 }))));
+    let breaker = Arc::new(Breaker {
+        word: AtomicU64::new(encode(State::Open { until: 0 })),
+        ..Breaker::default()
+    });
     let clock = Clock::start();
     let probes: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..8)
@@ -178,4 +181,31 @@ fn threads_agree_on_one_probe() {
             .collect()
     });
     assert_eq!(probes.len(), 1);
+}
+
+#[test]
+fn the_fair_time_is_that_of_slow_answers() {
+    let (ms, own) = (Duration::from_millis, Duration::from_secs(5));
+    let breaker = Breaker::default();
+    assert_eq!(breaker.fair_time(own), ms(2500), "nothing is known");
+    breaker.took(Duration::from_micros(300));
+    assert_eq!(breaker.fair_time(own), ms(100), "the least");
+    breaker.took(ms(200));
+    assert_eq!(breaker.fair_time(own), ms(800), "up at once");
+    breaker.took(ms(150));
+    assert_eq!(breaker.fair_time(own), ms(800));
+    breaker.took(ms(10));
+    let fair = breaker.fair_time(own);
+    assert!(fair < ms(800) && fair > ms(780), "down slowly: {fair:?}");
+    for _ in 0..1000 {
+        breaker.took(ms(10));
+    }
+    assert_eq!(breaker.fair_time(own), ms(100));
+    breaker.took(Duration::MAX);
+    assert_eq!(
+        breaker.fair_time(own),
+        ms(2500),
+        "never above half of its own"
+    );
+    assert_eq!(breaker.fair_time(ms(150)), ms(75));
 }

@@ -2,16 +2,17 @@
 //!
 //! An instance's breaker hears of each attempt that it held; a function's of each call's last.
 
-use tokio::time::Instant;
-
 use super::Exchange;
 use crate::dispatch::retry::Failure;
-use crate::dispatch::timeout_of;
 use crate::telemetry::names::Series;
 
 impl Exchange {
     /// The worker answered as it should.
     pub(super) fn went_well(&mut self) {
+        if let Some(attempt) = &self.attempt {
+            let breaker = &self.call.function().breaker;
+            breaker.took(attempt.started.elapsed());
+        }
         self.function_outcome(true);
         self.instance_outcome(true);
     }
@@ -54,14 +55,20 @@ impl Exchange {
         }
     }
 
-    /// Whether the worker had about the time that its function says it needs: clients may ask for
-    /// less, and hooks use some up, and neither shall open a breaker for everybody.
+    /// Whether the worker had about the time that its function needs, as it says or as its answers
+    /// show: clients may ask for less, and hooks use some up, and neither shall open a breaker for
+    /// everybody. A probe without a verdict is given back: the next call is one.
     fn had_its_time(&self) -> bool {
-        let Some(attempt) = self.attempt.as_ref().filter(|_| !self.call.is_hurried()) else {
+        let Some(attempt) = &self.attempt else {
             return false;
         };
-        let own = timeout_of(self.call.spec().timeout, self.call.frame_timeout());
-        self.is_stream() || Instant::now() - attempt.started >= own / 2
+        let own = self.call.own_timeout();
+        let fair = match self.items {
+            0 => self.call.function().breaker.fair_time(own),
+            // How long a stream's first item takes tells nothing of the time between items.
+            _ => own / 2,
+        };
+        attempt.started.max(self.waiting_since).elapsed() >= fair
     }
 
     fn is_cut_off(&self) -> bool {

@@ -184,6 +184,12 @@ async fn what_counts_as_a_failure_and_what_does_not() {
             Some(200),
             false,
         ),
+        (
+            "silence for more than half of its time",
+            None,
+            Some(2600),
+            true,
+        ),
         ("nobody there", Some(Delivery::NoResponders), None, false),
         (
             "a full worker",
@@ -207,6 +213,78 @@ async fn what_counts_as_a_failure_and_what_does_not() {
         let open = breakers(&rig).list().iter().any(|b| b.state == "open");
         assert_eq!(open, opens, "{name}");
     }
+}
+
+/// A call that is answered after a while.
+async fn answered(rig: &mut Rig, after_ms: u64, timeout_ms: Option<u64>) {
+    let mut request = call("{}");
+    request.timeout_ms = timeout_ms;
+    let running = rig.start(request);
+    let message = rig.sent_call().await;
+    tokio::time::sleep(Duration::from_millis(after_ms)).await;
+    rig.reply(&message, result("1"));
+    assert!(running.await.unwrap().is_ok());
+}
+
+/// A call that nobody answers in the time that its client gives.
+async fn hurried(rig: &mut Rig, timeout_ms: u64) {
+    let mut request = call("{}");
+    request.timeout_ms = Some(timeout_ms);
+    let running = rig.start(request);
+    rig.sent_call().await;
+    assert_eq!(running.await.unwrap().unwrap_err().code, ErrorCode::Timeout);
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_that_are_always_in_a_hurry_open_a_circuit_as_far_as_they_wait() {
+    // (how long answers take, what clients wait, whether three of their timeouts open the breaker);
+    // the function says that it needs 5 s.
+    let rows = [
+        (20, 200, true),
+        (20, 99, false),
+        (50, 200, true),
+        (51, 200, false),
+        (400, 1599, false),
+        (400, 1600, true),
+        (1000, 2400, false),
+        (1000, 2500, true),
+    ];
+    for (takes, waits, opens) in rows {
+        let mut rig = rig(spec(), &[]);
+        answered(&mut rig, takes, None).await;
+        for _ in 0..3 {
+            hurried(&mut rig, waits).await;
+        }
+        let open = breakers(&rig).list().iter().any(|b| b.state == "open");
+        assert_eq!(open, opens, "{takes} ms, {waits} ms");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_in_a_hurry_closes_opens_or_is_given_back() {
+    let opened = async || {
+        let mut rig = rig(spec(), &[]);
+        answered(&mut rig, 50, None).await;
+        for _ in 0..3 {
+            fails(&mut rig, 500, "").await;
+        }
+        refused(&mut rig).await;
+        tokio::time::advance(Duration::from_secs(5)).await;
+        rig
+    };
+    let mut rig = opened().await;
+    answered(&mut rig, 10, Some(60)).await;
+    assert!(breakers(&rig).list().is_empty(), "closed");
+    let mut rig = opened().await;
+    hurried(&mut rig, 200).await;
+    refused(&mut rig).await;
+    // What says nothing is given back, as often as it may be; then one that says something.
+    let mut rig = opened().await;
+    for _ in 0..5 {
+        hurried(&mut rig, 60).await;
+    }
+    answered(&mut rig, 50, None).await;
+    assert!(breakers(&rig).list().is_empty(), "closed");
 }
 
 /// Plays one call: `a` fails as told, the others answer. Returns where it went.

@@ -24,6 +24,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::activity::{Activity, Busy};
+use super::alarms::{Alarm, Alarms};
 use super::tls;
 use crate::edge::http::{Body, Edge};
 use crate::edge::identity::Peer;
@@ -159,7 +160,11 @@ impl<S: CallService> Server<S> {
         let io = TokioIo::new(stream);
         let mut http = pin!(self.http.serve_connection_with_upgrades(io, service));
         let header_timeout = self.edge.parts().config.http.header_timeout;
-        let mut timer = pin!(sleep(header_timeout));
+        let mut alarms = Alarms::new(
+            &self.edge.force,
+            &self.drain,
+            Instant::now() + header_timeout,
+        );
         // How many requests there were when the timer fired last, if none was in flight then.
         let mut known = None;
         let (mut draining, mut closing) = (false, false);
@@ -174,7 +179,7 @@ impl<S: CallService> Server<S> {
                 }
                 polled
             });
-            tokio::select! {
+            let alarm = tokio::select! {
                 biased;
                 result = served => {
                     if let Err(error) = result {
@@ -183,20 +188,24 @@ impl<S: CallService> Server<S> {
                     }
                     return;
                 }
-                () = self.edge.force.cancelled() => {
-                    self.cut.fetch_add(usize::from(activity.is_busy()), Ordering::Relaxed);
+                alarm = alarms.next() => alarm,
+            };
+            match alarm {
+                Alarm::Force => {
+                    self.cut
+                        .fetch_add(usize::from(activity.is_busy()), Ordering::Relaxed);
                     return;
                 }
-                () = self.drain.cancelled(), if !draining => {
+                Alarm::Drain => {
                     draining = true;
                     if activity.begun() == 0 {
-                        let soon = (Instant::now() + FIRST_REQUEST).min(timer.deadline());
-                        timer.as_mut().reset(soon);
+                        let soon = (Instant::now() + FIRST_REQUEST).min(alarms.deadline());
+                        alarms.set_timer(soon);
                     }
                     // Requests that have arrived are read before the connection counts as idle.
                     tokio::task::yield_now().await;
                 }
-                () = &mut timer => {
+                Alarm::Timer => {
                     let requests = (!activity.is_busy()).then(|| activity.begun());
                     let idle = requests.is_some() && requests == known;
                     if requests == Some(0) || (idle && closing) {
@@ -207,7 +216,7 @@ impl<S: CallService> Server<S> {
                         http.as_mut().graceful_shutdown();
                     }
                     known = requests;
-                    timer.as_mut().reset(Instant::now() + IDLE);
+                    alarms.set_timer(Instant::now() + IDLE);
                 }
             }
         }

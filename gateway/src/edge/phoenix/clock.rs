@@ -34,6 +34,8 @@ pub(super) enum Due {
     Token,
     /// The gateway shuts down, and it is this socket's turn.
     Turn,
+    /// The socket was to close at a moment that has come.
+    Close,
     /// The gateway shuts down, and the time for calls is over.
     Over,
 }
@@ -55,6 +57,7 @@ pub(super) struct Clock {
     shutdown: Shutdown,
     /// When the first of the socket's tokens expires.
     expires: Option<Instant>,
+    closes: Option<Instant>,
     revocations: Option<Revoked>,
 }
 
@@ -82,6 +85,7 @@ impl Clock {
             shutdown: Shutdown::Awaited(Box::pin(drain.token.clone().cancelled_owned())),
             drain,
             expires: None,
+            closes: None,
             revocations: revocations.map(next_revocation),
         }
     }
@@ -89,6 +93,11 @@ impl Clock {
     /// When the first of the socket's tokens expires.
     pub(super) fn expires(&mut self, at: Option<Instant>) {
         self.expires = at;
+    }
+
+    /// The socket is to close at this moment.
+    pub(super) fn closes(&mut self, at: Instant) {
+        self.closes = Some(at);
     }
 
     /// The client has sent something.
@@ -141,11 +150,11 @@ impl Clock {
     }
 
     fn next(&self) -> (Instant, Due) {
-        let other = self.next_but_token();
-        match self.expires {
-            Some(at) if at < other.0 => (at, Due::Token),
-            _ => other,
+        let mut first = self.next_but_token();
+        for (at, due) in [(self.expires, Due::Token), (self.closes, Due::Close)] {
+            first = at.filter(|at| *at < first.0).map_or(first, |at| (at, due));
         }
+        first
     }
 
     fn next_but_token(&self) -> (Instant, Due) {

@@ -5,6 +5,7 @@
 //! that does not read is therefore not read either, its calls' answers wait where they are, and
 //! its streams' credit runs out at their workers. It costs itself, and only itself.
 
+mod farewell;
 mod join;
 mod leave;
 mod poll;
@@ -22,6 +23,7 @@ use sluice_protocol::response::Answer;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
+use self::farewell::Farewell;
 use self::traffic::Traffic;
 use super::auth::SocketAuth;
 use super::calls::{Calls, Followed, Opened};
@@ -106,6 +108,8 @@ pub(super) struct Socket<T, C, A> {
     clock: Clock,
     /// It is this socket's turn to go: calls in flight may finish, new ones are refused.
     leaving: bool,
+    /// Its client was told so, and the close frame is next.
+    farewell: Option<Farewell>,
     /// Which source is asked first.
     first: usize,
     burst: usize,
@@ -147,6 +151,7 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
             outbox: Outbox::new(options.outbox_frames, options.outbox_bytes),
             clock,
             leaving: false,
+            farewell: None,
             first: 0,
             burst: 0,
             traffic: Traffic::of(shared.service.recorder()),
@@ -181,6 +186,7 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
                 Event::Followed((id, answer)) => self.on_followed(&id, &answer),
                 Event::Message(message) => {
                     self.clock.heard();
+                    self.heard_in_farewell(&message);
                     if let Some(end) = self.on_message(message) {
                         return end;
                     }
@@ -199,8 +205,11 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
                 what.calls.store(self.calls.len(), Ordering::Relaxed);
                 what.channels.store(self.channels.len(), Ordering::Relaxed);
             }
-            if self.leaving && self.calls.len() == 0 {
-                return going_away();
+            if self.leaving
+                && self.calls.len() == 0
+                && let Some(end) = self.say_farewell()
+            {
+                return end;
             }
         }
     }
@@ -224,7 +233,11 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
             return self.reply_outside(&frame, None, Status::Ok, "{}");
         }
         if frame.event == "phx_join" {
-            return self.on_join(frame);
+            // After the farewell its client joins again where it connects next.
+            if self.farewell.is_none() {
+                self.on_join(frame);
+            }
+            return;
         }
         let Some(channel) = self.channels.get(frame.topic.as_ref()).cloned() else {
             return self.on_frame_outside(&frame);
@@ -288,7 +301,7 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
                 self.begin_to_leave();
                 None
             }
-            Due::Over => Some(going_away()),
+            Due::Close | Due::Over => Some(going_away()),
             Due::Token => self.on_token_due(),
         }
     }

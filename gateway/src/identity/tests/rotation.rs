@@ -130,3 +130,49 @@ async fn without_keys_nothing_is_said_of_a_token() {
     assert_eq!(error.code, ErrorCode::Overloaded);
     identifier.identify(None).await.unwrap();
 }
+
+#[tokio::test]
+async fn keys_in_a_file_change_with_it_and_a_bad_one_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("jwks.json");
+    let write = |text: &str| {
+        // Replaced at once, as whoever rotates keys should.
+        let new = folder.path().join("new");
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(&new, &path).unwrap();
+    };
+    let holding = |kid: &str| write(&json!({"keys": [jwk(kid)]}).to_string());
+    let holds = async |identifier: &Identifier, kid: &str| {
+        let limit = Duration::from_secs(60);
+        let looked = async {
+            while identifier.identify(Some(&token_of(kid))).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        assert!(tokio::time::timeout(limit, looked).await.is_ok(), "{kid}");
+    };
+    holding("old");
+    let mut config = config();
+    config.jwt.jwks_file = Some(path.clone());
+    config.jwt.jwks_refresh = Duration::from_millis(20);
+    let identifier = Arc::new(Identifier::new(&config));
+    // From the start, before anything is read again.
+    identifier.identify_now(Some(&token_of("old"))).unwrap();
+    let stop = CancellationToken::new();
+    identifier.start(&stop);
+    holding("new");
+    holds(&identifier, "new").await;
+    assert!(identifier.identify(Some(&token_of("old"))).await.is_err());
+    write("{");
+    for _ in 0..10 {
+        identifier.identify(Some(&token_of("new"))).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // The secret of the configuration counts all the while.
+    let own = Credential::Token(signed(json!({})));
+    identifier.identify(Some(&own)).await.unwrap();
+    holding("newer");
+    holds(&identifier, "newer").await;
+    assert!(identifier.identify(Some(&token_of("new"))).await.is_err());
+    stop.cancel();
+}

@@ -64,7 +64,11 @@ fn api_keys() {
     for wrong in ["sk_wrong", "", "sk_righ", &"x".repeat(100_000)] {
         assert_eq!(admit(wrong).unwrap_err().code, ErrorCode::Unauthenticated);
     }
-    identifier.revoke(Revocation::ApiKey("k1".to_owned()));
+    let unknown = identifier.revoke(Revocation::ApiKey("sk_right".to_owned()));
+    assert!(matches!(unknown, Err(RevokeError::UnknownApiKey(_))));
+    identifier
+        .revoke(Revocation::ApiKey("k1".to_owned()))
+        .unwrap();
     assert!(admit("sk_right").unwrap_err().message.contains("revoked"));
 }
 
@@ -78,12 +82,16 @@ fn revocations_of_users_and_tokens() {
     for token in [&early, &undated, &later, &other] {
         admit(&identifier, token).unwrap();
     }
-    identifier.revoke(Revocation::User("ann".to_owned()));
+    identifier
+        .revoke(Revocation::User("ann".to_owned()))
+        .unwrap();
     assert!(admit(&identifier, &early).is_err());
     assert!(admit(&identifier, &undated).is_err());
     admit(&identifier, &later).unwrap();
     admit(&identifier, &other).unwrap();
-    identifier.revoke(Revocation::Token("t2".to_owned()));
+    identifier
+        .revoke(Revocation::Token("t2".to_owned()))
+        .unwrap();
     assert!(admit(&identifier, &later).is_err());
 }
 
@@ -93,7 +101,9 @@ fn revocations_are_bounded() {
     config.identity.max_revocations = 10;
     let identifier = Identifier::new(&config);
     for n in 0..100 {
-        identifier.revoke(Revocation::Token(format!("t{n}")));
+        identifier
+            .revoke(Revocation::Token(format!("t{n}")))
+            .unwrap();
     }
     let is_in = |n: usize| admit(&identifier, &signed(json!({"jti": format!("t{n}")}))).is_ok();
     assert!(is_in(89) && !is_in(90) && !is_in(99));

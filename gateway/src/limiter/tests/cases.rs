@@ -7,7 +7,7 @@ use sluice_protocol::Identity;
 use sluice_protocol::payload::Payload;
 
 use crate::config::LimitOptions;
-use crate::limiter::{Asking, Limit, Limiter, Refusal};
+use crate::limiter::{Asking, CountedArgs, Limit, Limiter, Refusal};
 use crate::pipeline::Caller;
 
 /// One step: a call as `{user, device, of, args}`, or `{wait}`, `{reset}`, `{remove}`; and who
@@ -82,7 +82,10 @@ async fn take(limiter: &Limiter, step: &Value) -> Option<String> {
         function,
         identity: &identity,
         caller: &caller,
-        args: &Payload::json(args.to_string()),
+        args: CountedArgs::Today {
+            given: &Payload::json(args.to_string()),
+            types: None,
+        },
     };
     match limiter.admit(&asking).await {
         Ok(_) => None,

@@ -43,15 +43,21 @@ pub(super) struct InRedis {
 }
 
 impl InRedis {
-    /// The real script but for its clock: microseconds in the key `clock`.
+    /// The real scripts but for their clock: microseconds in the key `clock`.
     pub(super) async fn start() -> Self {
+        Self::with(KeyLayout::One).await
+    }
+
+    pub(super) async fn with(layout: KeyLayout) -> Self {
         let redis = TestRedis::start();
         let link = redis.link().await;
-        let script = include_str!("../check.lua");
         let clock = "{ 1000000000, redis.call('GET', 'clock') or 0 }";
-        let timed = script.replace("redis.call('TIME')", clock);
-        assert_ne!(timed, script);
-        let store = RedisStore::new(link.clone(), "sluice", KeyLayout::One).with_check(&timed);
+        let timed = |script: &str| {
+            let timed = script.replace("redis.call('TIME')", clock);
+            assert_ne!(timed, script);
+            timed
+        };
+        let store = RedisStore::new(link.clone(), "sluice", layout).with_scripts(timed);
         Self {
             store,
             link,

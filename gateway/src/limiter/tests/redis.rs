@@ -6,7 +6,7 @@ use redis::Value;
 
 use crate::config::KeyLayout;
 use crate::limiter::redis::{Link, RedisStore};
-use crate::limiter::store::Store;
+use crate::limiter::store::{Demand, Store};
 use crate::limiter::testing::demand;
 use crate::redis_link::RedisLink;
 use crate::redis_link::testing::TestRedis;
@@ -158,4 +158,73 @@ async fn spread_keys_count_like_others_and_take_back_what_another_limit_refuses(
     assert_eq!(verdict.outcomes[0].used, 4);
     let ttl = number(&link, &["PTTL", &store.key(&demands[0])]).await;
     assert!(ttl > 0, "{ttl}");
+}
+
+/// Whether one more call of the key is admitted, and counted then; and when.
+async fn one(redis: &InRedis, demand: &Demand) -> (bool, u64) {
+    let asked = redis.store.check(std::slice::from_ref(demand)).await;
+    let verdict = asked.unwrap();
+    (verdict.outcomes[0].fits, verdict.now)
+}
+
+#[tokio::test]
+async fn what_is_taken_back_after_its_window_is_not_another_calls() {
+    let redis = InRedis::with(KeyLayout::Spread).await;
+    let demand = demand("a", 1, 1, 60_000);
+    let (_, provisional) = one(&redis, &demand).await;
+    // Forgotten by itself, and another call has taken its place.
+    redis.pass(60_000_000).await;
+    assert!(one(&redis, &demand).await.0);
+    redis.store.refund(&demand, provisional).await;
+    assert!(!one(&redis, &demand).await.0);
+}
+
+#[tokio::test]
+async fn what_is_taken_back_after_a_reset_is_not_another_calls() {
+    for layout in [KeyLayout::One, KeyLayout::Spread] {
+        let redis = InRedis::with(layout).await;
+        let demand = demand("a", 1, 1, 60_000);
+        let (_, provisional) = one(&redis, &demand).await;
+        redis.pass(1).await;
+        let before = redis.store.changes().await.unwrap().generation;
+        redis.store.reset(&demand).await.unwrap();
+        let after = redis.store.changes().await.unwrap().generation;
+        assert_eq!(after, before + 1, "{layout:?}");
+        assert!(one(&redis, &demand).await.0, "{layout:?}");
+        redis.store.refund(&demand, provisional).await;
+        assert!(!one(&redis, &demand).await.0, "{layout:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_taken_back_after_the_clock_was_put_back_is_not_another_calls() {
+    let redis = InRedis::with(KeyLayout::Spread).await;
+    let demand = demand("a", 1, 3, 60_000);
+    redis.pass(3_600_000_000).await;
+    let (_, provisional) = one(&redis, &demand).await;
+    number(&redis.link, &["DECRBY", "clock", "10000000"]).await;
+    redis.store.refund(&demand, provisional).await;
+    assert!(one(&redis, &demand).await.0);
+    redis.pass(11_000_000).await;
+    assert!(one(&redis, &demand).await.0);
+    redis.store.refund(&demand, provisional).await;
+    assert!(!one(&redis, &demand).await.0, "three of three are used");
+}
+
+#[tokio::test]
+async fn what_is_taken_back_in_time_makes_room_at_once() {
+    let redis = InRedis::with(KeyLayout::Spread).await;
+    // 300: entries of several admissions.
+    for max in [2_u32, 300] {
+        let demand = demand("a", max, max, 60_000);
+        let (_, provisional) = one(&redis, &demand).await;
+        for _ in 1..max {
+            redis.pass(1).await;
+            assert!(one(&redis, &demand).await.0);
+        }
+        assert!(!one(&redis, &demand).await.0);
+        redis.store.refund(&demand, provisional).await;
+        assert!(one(&redis, &demand).await.0, "{max}");
+        assert!(!one(&redis, &demand).await.0, "{max}");
+    }
 }

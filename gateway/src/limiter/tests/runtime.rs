@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{LimitOptions, OnFailure};
 use crate::limiter::testing::limit;
-use crate::limiter::{Asking, Limit, Limiter, OperateError, Refusal};
+use crate::limiter::{Asking, CountedArgs, Limit, Limiter, OperateError, Refusal};
 use crate::pipeline::Caller;
 use crate::redis_link::testing::{TestRedis, until};
 
@@ -24,7 +24,10 @@ pub(super) async fn call(limiter: &Limiter, user: &str) -> Result<bool, Refusal>
         function: "f",
         identity: &identity,
         caller: &Caller::default(),
-        args: &Payload::json("{}"),
+        args: CountedArgs::Today {
+            given: &Payload::json("{}"),
+            types: None,
+        },
     };
     limiter.admit(&asking).await.map(|quota| quota.is_some())
 }

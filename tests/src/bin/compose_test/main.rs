@@ -21,13 +21,8 @@ use crate::stack::{addresses, compose, containers, kill, restart, roll, scale, w
 /// Good answers that have to come after each fault: the load flows again.
 const AGAIN: u64 = 200;
 
-/// What calls and streams may be told on a socket that is about to close, or has just moved: calls
-/// that did not run and may be sent again.
-const MOVED: [&str; 3] = [
-    "stream_lost",
-    "overloaded (retry)",
-    "broker_unavailable (retry)",
-];
+/// What calls and streams may be told on a socket that is about to close.
+const MOVED: [&str; 2] = ["stream_lost", "overloaded (retry)"];
 
 /// Every worker container answers, through each gateway.
 async fn wait_everybody_works() -> Result {
@@ -130,8 +125,9 @@ impl Table {
         let harmed = match allowed {
             Allowed::ClearErrors => false,
             Allowed::Nothing => errors + row.cut > 0,
-            // A push that crosses the close of its socket is cut; the table says how many.
-            Allowed::Moved => row.errors.keys().any(|code| !MOVED.contains(&&**code)),
+            Allowed::Moved => {
+                row.cut > 0 || row.errors.keys().any(|code| !MOVED.contains(&&**code))
+            }
         };
         let bad = row.lost > 0 || !row.balanced || row.sent == 0 || harmed;
         self.failed |= bad;

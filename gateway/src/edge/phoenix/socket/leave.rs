@@ -22,7 +22,7 @@ const MAX_REASON: usize = 123;
 
 impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
     /// The gateway shuts down and it is this socket's turn: streams end with an error, since they
-    /// might go on for hours; calls in flight finish, and the socket closes after the last one.
+    /// might go on for hours; calls in flight finish, and the socket closes after the last one, once its client has been told.
     pub(super) fn begin_to_leave(&mut self) {
         self.leaving = true;
         for id in self.calls.streaming() {

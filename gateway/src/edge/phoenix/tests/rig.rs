@@ -310,6 +310,28 @@ impl Rig {
         );
     }
 
+    /// The client is told that its socket is about to close, on "api:x", joined as "1".
+    pub(super) async fn told_to_go(&mut self) {
+        self.expect(json!(["1", "1", "api:x", "phx_error", {}]))
+            .await;
+        match self.frame().await {
+            Message::Ping(payload) => assert_eq!(payload.as_ref(), b"farewell"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The client's answer to that.
+    pub(super) fn pong(&self) {
+        self.message(Message::Pong(Bytes::from_static(b"farewell")));
+    }
+
+    /// The same, answered, and then the close.
+    pub(super) async fn leaves_with(&mut self, code: u16, reason: &str) {
+        self.told_to_go().await;
+        self.pong();
+        self.closed_with(code, reason).await;
+    }
+
     /// Asserts that nothing is sent: two heartbeats, the second after all that was ready before.
     pub(super) async fn quiet(&mut self) {
         for _ in 0..2 {

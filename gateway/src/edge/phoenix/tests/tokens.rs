@@ -119,9 +119,13 @@ async fn a_token_that_is_none_of_the_users_renews_nothing() {
 async fn a_revoked_users_sockets_end_at_once() {
     let identifier = identifier();
     let (mut of_ann, mut other) = (ann(&identifier, 500).await, ann(&identifier, 500).await);
-    identifier.revoke(Revocation::User("bob".to_owned()));
+    identifier
+        .revoke(Revocation::User("bob".to_owned()))
+        .unwrap();
     of_ann.quiet().await;
-    identifier.revoke(Revocation::User("ann".to_owned()));
+    identifier
+        .revoke(Revocation::User("ann".to_owned()))
+        .unwrap();
     ends(&mut of_ann, "token revoked").await;
     ends(&mut other, "token revoked").await;
 }

@@ -196,6 +196,8 @@ async fn all_sockets_are_closed_after_a_drain() {
     }
     token.cancel();
     for client in &mut clients {
+        assert_eq!(text(client).await[3], "phx_error");
+        assert!(next(client).await.unwrap().unwrap().is_ping());
         assert_eq!(u16::from(closed(client).await.code), 1012);
         assert!(next(client).await.is_none());
     }
