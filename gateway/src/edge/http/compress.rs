@@ -77,6 +77,16 @@ impl Compression {
         }
     }
 
+    /// A value of `Accept-Encoding` as a resource gets it: where the gateway packs whatever comes, the
+    /// resource need not.
+    pub(super) fn passed_on(&self, headers: &HeaderMap, value: String) -> String {
+        let wanted = Wanted::of(headers, &self.codings);
+        if wanted.needs_coding && wanted.coding.is_some() {
+            return coding::with_identity(&value);
+        }
+        value
+    }
+
     /// Packs what `response` to `request` holds, if the client wants that and it is worth it.
     pub(super) async fn apply(&self, request: &Head, response: &mut Response<Body>) {
         let wanted = Wanted::of(&request.headers, &self.codings);

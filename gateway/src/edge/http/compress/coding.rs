@@ -80,6 +80,22 @@ impl Wanted {
     }
 }
 
+/// A value of `Accept-Encoding` that takes bytes as they are.
+pub(super) fn with_identity(value: &str) -> String {
+    let refuses = |element_of: &str| {
+        let named = element(element_of);
+        named.is_some_and(|(name, quality)| {
+            quality == 0 && (name == "*" || name.eq_ignore_ascii_case("identity"))
+        })
+    };
+    let kept = split_unquoted(value, ',').filter(|e| !refuses(e));
+    let kept: Vec<&str> = kept.filter(|e| !e.is_empty()).collect();
+    if kept.is_empty() {
+        return "identity".to_owned();
+    }
+    kept.join(", ")
+}
+
 /// `name;q=0.5`: name and thousandths.
 fn element(text: &str) -> Option<(&str, u16)> {
     let mut parts = split_unquoted(text, ';');
@@ -140,6 +156,18 @@ mod tests {
                 needs_coding,
             };
             assert_eq!(wanted(accept), expected, "{accept:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused_is_taken_instead() {
+        for (value, expected) in [
+            ("gzip, identity;q=0", "gzip"),
+            ("gzip;q=0.5, *;q=0,br", "gzip;q=0.5, br"),
+            ("Identity; q=0.000", "identity"),
+            ("identity;q=0.1, br;q=0", "identity;q=0.1, br;q=0"),
+        ] {
+            assert_eq!(with_identity(value), expected, "{value}");
         }
     }
 

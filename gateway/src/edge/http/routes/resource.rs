@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONNECTION, CONTENT_LENGTH,
-    CONTENT_LOCATION, DATE, HeaderName, IF_MATCH, IF_NONE_MATCH, IF_RANGE, LOCATION, ORIGIN, TE,
-    TRAILER, TRANSFER_ENCODING, UPGRADE,
+    ACCEPT, ACCEPT_ENCODING, ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONNECTION,
+    CONTENT_LENGTH, CONTENT_LOCATION, DATE, HeaderName, IF_MATCH, IF_NONE_MATCH, IF_RANGE,
+    LOCATION, ORIGIN, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts as Head;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
@@ -119,6 +119,7 @@ impl<S: CallService> Edge<S> {
                 IF_MATCH | IF_NONE_MATCH => own_tags(&value),
                 IF_RANGE => own_tags_of_range(&value),
                 ACCEPT => self.versions.plain_accept(value),
+                ACCEPT_ENCODING => self.compression.passed_on(&head.headers, value),
                 _ => value,
             };
             (name.as_str().to_owned(), value)

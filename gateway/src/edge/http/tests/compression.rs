@@ -203,3 +203,28 @@ async fn large_envelopes_and_streams() {
         drop(rig.opened().await);
     }
 }
+
+#[tokio::test]
+async fn a_resource_need_not_pack_what_the_gateway_packs() {
+    for (on, accept, seen) in [
+        (true, "gzip, identity;q=0", "gzip"),
+        (true, "gzip, identity;q=0.1", "gzip, identity;q=0.1"),
+        (true, "deflate, identity;q=0", "deflate, identity;q=0"),
+        (false, "gzip, identity;q=0", "gzip, identity;q=0"),
+    ] {
+        let rig = rig_with(|http| {
+            if !on {
+                http.compression = Vec::new();
+            }
+        });
+        rig.send(PAGE, &format!("accept-encoding: {accept}"), "")
+            .await;
+        let call = rig.fake.seen().pop().unwrap();
+        let head = &call.http.as_ref().unwrap().head;
+        let got = head
+            .headers
+            .iter()
+            .find(|(name, _)| name == "accept-encoding");
+        assert_eq!(got.map(|(_, value)| value.as_str()), Some(seen), "{accept}");
+    }
+}
