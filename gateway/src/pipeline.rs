@@ -275,7 +275,8 @@ impl Pipeline {
     ///
     /// # Errors
     /// Whatever refuses it, or its failure.
-    pub async fn run(&self, mut call: Call) -> Result<Reply, CallError> {
+    pub async fn run(&self, call: Call) -> Result<Reply, CallError> {
+        let mut call = Box::new(call);
         if !self.health.is_linked() {
             self.wait_linked(&mut call).await;
         }
@@ -292,7 +293,11 @@ impl Pipeline {
         record.finish(outcome)
     }
 
-    async fn answer(&self, mut call: Call, record: &mut CallRecord) -> Result<Reply, CallError> {
+    async fn answer(
+        &self,
+        mut call: Box<Call>,
+        record: &mut CallRecord,
+    ) -> Result<Reply, CallError> {
         let who = self.refused.who(&call.caller, &call.identity);
         let checked = self.refused.check(who);
         checked.inspect_err(|_| self.recorder.inc(Series::RefusedWindow))?;

@@ -80,7 +80,7 @@ impl Explainer {
         let snapshot = self.snapshot();
         let mut told = Explanation::of(&call, &snapshot);
         let why = steered::version(&snapshot, &mut call, self.default_version.as_deref());
-        let mut resolved = match resolve::find(&snapshot, call, self.limits) {
+        let mut resolved = match resolve::find(&snapshot, Box::new(call), self.limits) {
             Ok(resolved) => resolved,
             Err(error) => {
                 told.refuse("resolve", error);

@@ -116,7 +116,7 @@ impl Hooks {
         };
         let inner = &self.0;
         let snapshot = inner.registry.snapshot();
-        let call = resolve::resolve_callback(&snapshot, call, inner.limits)?;
+        let call = resolve::resolve_callback(&snapshot, Box::new(call), inner.limits)?;
         let call = validate::validate_callback(call, deadline)?;
         match inner.dispatcher.send(call).await? {
             Reply::Result(answer) => Ok(answer),

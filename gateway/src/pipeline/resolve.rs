@@ -20,7 +20,8 @@ use crate::telemetry::CallRecord;
 /// A call whose function is known.
 #[derive(Debug)]
 pub(super) struct Resolved {
-    pub(super) call: Call,
+    /// Boxed: it goes through many hands.
+    pub(super) call: Box<Call>,
     pub(super) function: Arc<Function>,
     pub(super) variant: usize,
     pub(super) limits: Limits,
@@ -86,7 +87,7 @@ impl Resolved {
 /// Finds the function; refuses what cannot be called at all.
 pub(super) fn resolve(
     snapshot: &Snapshot,
-    call: Call,
+    call: Box<Call>,
     limits: Limits,
     record: &mut CallRecord,
 ) -> Result<Resolved, CallError> {
@@ -108,7 +109,7 @@ pub(super) fn open(snapshot: &Snapshot, resolved: &Resolved) -> Result<(), CallE
 /// Finds the function of a hook or permission callback: internal ones too, but only sync ones.
 pub(super) fn resolve_callback(
     snapshot: &Snapshot,
-    call: Call,
+    call: Box<Call>,
     limits: Limits,
 ) -> Result<Resolved, CallError> {
     let resolved = find(snapshot, call, limits)?;
@@ -131,7 +132,11 @@ pub(super) fn by_default(snapshot: &Snapshot, call: &mut Call, version: &str) {
 }
 
 /// The function by its name, whether or not it can be called.
-pub(super) fn find(snapshot: &Snapshot, call: Call, limits: Limits) -> Result<Resolved, CallError> {
+pub(super) fn find(
+    snapshot: &Snapshot,
+    call: Box<Call>,
+    limits: Limits,
+) -> Result<Resolved, CallError> {
     let (service, name) = (call.service.as_str(), call.request_type.as_str());
     let wanted = Wanted {
         version: call.version.as_deref(),
