@@ -87,13 +87,16 @@ impl Common {
             self.print(&answer, terminal)?;
             return Ok(exit);
         }
-        writeln!(terminal.out, "{}", printable(done))?;
-        tell_silent(&told["gateways"], terminal)?;
         if unknown {
-            let there_are = printable(&there_are(&told["versions"]));
-            let text = "but nothing has changed now; it will hold as soon as that comes";
-            writeln!(terminal.err, "{there_are}: {text}")?;
+            let (name, _) = done.split_once(": ").unwrap_or((done, ""));
+            let there_are = there_are(&told["versions"]);
+            let text = "nothing has changed now, it will hold as soon as that comes";
+            let line = printable(&format!("{name}: {there_are}: {text}"));
+            writeln!(terminal.err, "{line}")?;
+        } else {
+            writeln!(terminal.out, "{}", printable(done))?;
         }
+        tell_silent(&told["gateways"], terminal)?;
         Ok(exit)
     }
 
@@ -179,7 +182,7 @@ fn cell(one: &Value, at: &str) -> String {
         Value::Null | Value::Bool(false) => "-".to_owned(),
         Value::Bool(true) => "yes".to_owned(),
         Value::String(text) => text.clone(),
-        Value::Number(ms) if at.ends_with("_ms") || at.ends_with("_ms_ago") => {
+        Value::Number(ms) if at.ends_with("_ms") || at.ends_with("ms_ago") => {
             format!("{:.1} s", ms.as_f64().unwrap_or(0.0) / 1000.0)
         }
         Value::Number(secs) if matches!(at.rsplit('.').next(), Some("sunset" | "at" | "last")) => {
