@@ -1,7 +1,7 @@
 //! A worker of a few lines in any language: it lists its changes, and knows nothing of old versions.
 
 use futures_util::StreamExt;
-use serde_json::{Value, json};
+use serde_json::json;
 use sluice_protocol::registry::{
     ConfigText, Instance, InstanceState, Message, Parsed, Reason, config_hash,
 };
