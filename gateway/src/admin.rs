@@ -13,6 +13,7 @@ mod live;
 mod log;
 mod openapi;
 mod page;
+mod peers;
 mod pins;
 mod revocations;
 mod routes;
@@ -39,7 +40,7 @@ use self::access::{Access, Guard, guard};
 use self::audit::Audit;
 use crate::config::Config;
 use crate::diagnostics::Diagnostics;
-use crate::dispatch::guards::{Breakers, Bulkheads};
+use crate::dispatch::guards::Bulkheads;
 use crate::health::Health;
 use crate::identity::Identifier;
 use crate::limiter::Limiter;
@@ -48,7 +49,6 @@ use crate::overrides::Steering;
 use crate::registry::Registry;
 use crate::sticky::StickyStore;
 use crate::telemetry::Telemetry;
-use crate::telemetry::levels::Levels;
 use crate::usage::Usage;
 
 /// What the routes look at and change.
@@ -66,10 +66,6 @@ pub struct Parts {
     pub identifier: Arc<Identifier>,
     /// What there is to count.
     pub telemetry: Arc<Telemetry>,
-    /// Those of the log, where it is this gateway's own.
-    pub levels: Option<Arc<Levels>>,
-    /// Circuit breakers.
-    pub breakers: Breakers,
     /// Calls in flight and waiting, by function.
     pub bulkheads: Bulkheads,
     /// Which instance a key sticks to.
@@ -110,6 +106,7 @@ pub fn router(parts: Parts) -> Router {
             access: access.clone(),
             audit: audit.clone(),
             action: route.action,
+            telemetry: parts.telemetry.clone(),
         };
         let layer = axum::middleware::from_fn_with_state(state, guard);
         router = router.route(route.path, route.handler.route_layer(layer));
@@ -127,6 +124,14 @@ pub fn router(parts: Parts) -> Router {
             )
         })
         .with_state(Desk { parts, audit })
+}
+
+/// `GET /v1/services` and all others.
+#[cfg(test)]
+pub(crate) fn route_names() -> Vec<String> {
+    let all = routes::all().into_iter();
+    all.map(|route| format!("{} {}", route.method, route.path))
+        .collect()
 }
 
 /// Serves until `stop`.

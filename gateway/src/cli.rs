@@ -4,6 +4,7 @@
 //! [`Exit`] or a [`Failure`]: the one place that turns both into exit codes is [`run`].
 
 mod api_key;
+mod audit;
 mod breakers;
 mod broker;
 mod call;
@@ -12,6 +13,8 @@ mod client;
 mod cluster;
 mod completion;
 mod connections;
+#[cfg(test)]
+mod covered;
 mod dev;
 mod disable;
 pub mod docs;
@@ -28,11 +31,14 @@ mod log;
 mod logging;
 mod new;
 mod operator;
+mod refused;
 mod revoke;
+mod running;
 mod serve;
 mod services;
 mod stats;
 mod steer;
+mod sticky;
 mod terminal;
 #[cfg(test)]
 mod testing;
@@ -92,7 +98,7 @@ pub enum Command {
     Versions(versions::Args),
     /// Instances: list, drain.
     Instances(instances::Args),
-    /// Circuit breakers of a gateway: list, reset.
+    /// Circuit breakers of all gateways: list, reset.
     Breakers(breakers::Args),
     /// Sockets that are open at a gateway: list, close.
     Sockets(connections::Args),
@@ -100,7 +106,7 @@ pub enum Command {
     Streams(connections::Args),
     /// Let a user, a token or an API key in no more, at all gateways.
     Revoke(revoke::Args),
-    /// Show or change the levels of a gateway's log, while it runs.
+    /// Show or change the levels of the gateways' logs, while they run.
     Log(log::Args),
     /// What would happen to calls of a function, stage by stage, at all gateways.
     Flow(flow::Args),
@@ -116,8 +122,16 @@ pub enum Command {
     Trace(trace::Args),
     /// Whether all gateways and workers have a version of a service.
     Verify(verify::Args),
-    /// Rate limits: list, look, count one call by hand, reset.
+    /// Rate limits: list, look, set, remove, count one call by hand, reset.
     Limits(limits::Args),
+    /// Which instance a sticky key is bound to: look, forget.
+    Sticky(sticky::Args),
+    /// Configs of workers that were refused, with every reason.
+    Refused(refused::Args),
+    /// Who changed what, and who was refused.
+    Audit(audit::Args),
+    /// The configuration of a gateway as it runs, secrets masked.
+    Config(running::Args),
     /// Write functions as example requests, or as a configuration file.
     Export(export::Args),
     /// Make a project to start from.
@@ -155,6 +169,12 @@ pub enum Failure {
     /// Nobody answers at the gateway's address.
     #[error("{0}")]
     Unreachable(String),
+    /// What was named does not exist.
+    #[error("{0}")]
+    Unknown(String),
+    /// The token is missing or wrong, or does not allow it.
+    #[error("{0}")]
+    NotAllowed(String),
     /// Something else.
     #[error("{0}")]
     Failed(String),
@@ -169,6 +189,7 @@ mod code {
     pub(super) const FAILED: u8 = 1;
     pub(super) const UNREACHABLE: u8 = 2;
     pub(super) const BETWEEN: u8 = 3;
+    pub(super) const NOT_ALLOWED: u8 = 4;
     /// `EX_USAGE` of sysexits.h.
     pub(super) const USAGE: u8 = 64;
 }
@@ -204,6 +225,8 @@ pub fn run(
             match failure {
                 Failure::Usage(_) => code::USAGE,
                 Failure::Unreachable(_) => code::UNREACHABLE,
+                Failure::Unknown(_) => code::BETWEEN,
+                Failure::NotAllowed(_) => code::NOT_ALLOWED,
                 Failure::Failed(_) | Failure::Output(_) => code::FAILED,
             }
         }
@@ -218,7 +241,7 @@ fn execute(
     match command {
         Command::Serve(args) => serve::run(&args, env, terminal),
         Command::Check(args) => check::run(&args, env, terminal),
-        Command::Dev(args) => dev::run(args),
+        Command::Dev(args) => dev::run(args, env, terminal),
         Command::Broker(args) => broker::run(&args),
         Command::ApiKey(args) => api_key::run(&args, terminal),
         Command::Call(args) => wait_for(call::run(&args, terminal)),
@@ -249,6 +272,10 @@ fn execute(
         Command::Trace(args) => wait_for(trace::run(&args, terminal)),
         Command::Verify(args) => wait_for(verify::run(&args, terminal)),
         Command::Limits(args) => wait_for(limits::run(&args, terminal)),
+        Command::Sticky(args) => wait_for(sticky::run(&args, terminal)),
+        Command::Refused(args) => wait_for(refused::run(&args, terminal)),
+        Command::Audit(args) => wait_for(audit::run(&args, terminal)),
+        Command::Config(args) => wait_for(running::run(&args, terminal)),
         Command::Export(args) => wait_for(export::run(&args, terminal)),
         Command::New(args) => new::run(&args, terminal),
         Command::Completion(args) => completion::run(&args, terminal),
@@ -337,6 +364,36 @@ mod tests {
     }
 
     #[test]
+    fn each_variable_of_the_command_line_is_known_to_the_configuration() {
+        fn of(command: &clap::Command, into: &mut std::collections::BTreeSet<String>) {
+            let named = command.get_arguments().filter_map(clap::Arg::get_env);
+            into.extend(named.map(|name| name.to_string_lossy().into_owned()));
+            command.get_subcommands().for_each(|sub| of(sub, into));
+        }
+        let mut all = std::collections::BTreeSet::new();
+        of(&description(), &mut all);
+        let env: Environment = all.iter().map(|name| (name.as_str(), "info")).collect();
+        assert!(all.contains("SLUICE_ADMIN_TOKEN"), "{all:?}");
+        let arguments = ["sluice", "check", "--json"].map(OsString::from);
+        let mut output = Output::default();
+        run(arguments, &env, &mut output.terminal());
+        let report: serde_json::Value = serde_json::from_str(&output.out()).unwrap();
+        assert_eq!(report["warnings"], serde_json::json!([]), "{report}");
+    }
+
+    #[test]
+    fn a_wrong_token_for_dev_is_told_and_not_repeated() {
+        let env = [("SLUICE_ADMIN_TOKENS", "me hunter2 *")]
+            .into_iter()
+            .collect();
+        let mut output = Output::default();
+        let arguments = ["sluice", "dev"].map(OsString::from);
+        assert_eq!(run(arguments, &env, &mut output.terminal()), 64);
+        assert!(output.err().contains("at least 16"), "{output:?}");
+        assert!(!output.err().contains("hunter2"), "{output:?}");
+    }
+
+    #[test]
     fn a_misspelt_command_gets_a_hint() {
         let (_, output) = exit_of("sluice servce");
         assert!(output.err().contains("'serve'"), "{output:?}");
@@ -349,8 +406,9 @@ mod tests {
             panic!("not dev");
         };
         assert_eq!(
-            args.options(),
+            args.options(Vec::new()),
             crate::app::DevOptions {
+                operators: Vec::new(),
                 http: "127.0.0.1:1".parse().unwrap(),
                 admin: "[::1]:2".parse().unwrap(),
                 nats: "127.0.0.1:3".parse().unwrap(),
@@ -360,7 +418,7 @@ mod tests {
         let Command::Dev(args) = Cli::parse_from(["sluice", "dev"]).command else {
             panic!("not dev");
         };
-        assert!(args.options().demo);
+        assert!(args.options(Vec::new()).demo);
     }
 
     #[test]

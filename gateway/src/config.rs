@@ -50,6 +50,7 @@ pub use self::http::Http;
 pub use self::idempotency::IdempotencyOptions;
 pub use self::identity::IdentityOptions;
 pub use self::jwt::JwtOptions;
+pub(crate) use self::kind::text::without_secrets;
 pub use self::limits::{KeyLayout, LimitOptions, OnFailure};
 pub use self::log::Log;
 pub(crate) use self::log::check_filter;
@@ -92,12 +93,12 @@ macro_rules! sections {
             }
 
             /// Every option as it runs, secrets masked: by section and name `{"value": …,
-            /// "default": …}`, the value as text.
+            /// "default": …}`, the value in the form that the file takes.
             #[must_use]
             pub fn running(&self) -> serde_json::Value {
                 let sections = [$( self.$field.running(), )+];
                 let section = |(name, options): section::Running| {
-                    let option = |(name, value, default): (String, String, bool)| {
+                    let option = |(name, value, default): (String, serde_json::Value, bool)| {
                         (name, serde_json::json!({ "value": value, "default": default }))
                     };
                     let options = options.into_iter().map(option);
@@ -105,10 +106,9 @@ macro_rules! sections {
                 };
                 let mut all: serde_json::Map<String, serde_json::Value> =
                     sections.into_iter().map(section).collect();
-                let listed = |text: String| serde_json::Value::from(text);
                 let limits = self.limit.iter().map(|l| l.to_json());
                 all.insert("limit".to_owned(), limits.collect());
-                let functions = self.functions.iter().map(|f| listed(format!("{f:?}")));
+                let functions = self.functions.iter().map(FixedFunction::to_json);
                 all.insert("function".to_owned(), functions.collect());
                 let keys = self.api_keys.iter().map(|k| {
                     serde_json::json!({"id": k.id, "user_id": k.user_id, "roles": k.roles})
@@ -189,6 +189,25 @@ impl Config {
         } else {
             Err(Invalid { mistakes, warnings })
         }
+    }
+}
+
+/// Who may do what at the admin port, by the environment alone: for `sluice dev`, which reads no
+/// other option.
+///
+/// # Errors
+/// Every mistake of `SLUICE_ADMIN_TOKENS` or its file.
+pub(crate) fn operators(
+    env: &Environment,
+) -> Result<Vec<crate::admin::access::OperatorToken>, Invalid> {
+    let mut reader = Reader::new(None, env);
+    let tokens = reader.option("admin", "tokens", &kind::operators::OperatorTokens);
+    match reader.mistakes.is_empty() {
+        true => Ok(tokens.unwrap_or_default()),
+        false => Err(Invalid {
+            mistakes: reader.mistakes,
+            warnings: Vec::new(),
+        }),
     }
 }
 

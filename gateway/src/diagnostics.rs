@@ -9,6 +9,7 @@
 //!                              ◄──────────── their answers ─────────┘
 //! ```
 
+pub mod change;
 pub mod cluster;
 pub mod export;
 pub mod health;
@@ -37,6 +38,7 @@ use crate::limiter::Limiter;
 use crate::pipeline::explain::Explainer;
 use crate::registry::Registry;
 use crate::telemetry::Telemetry;
+use crate::telemetry::levels::Levels;
 
 /// What diagnostics look at.
 #[derive(Debug, Clone)]
@@ -61,6 +63,8 @@ pub struct Parts {
     pub telemetry: Arc<Telemetry>,
     /// The calls that somebody watches.
     pub tracer: Arc<Tracer>,
+    /// Those of the log, where it is this gateway's own.
+    pub levels: Option<Arc<Levels>>,
 }
 
 /// Answers operators' questions for this gateway, and asks the others.
@@ -112,7 +116,7 @@ impl Diagnostics {
         match question {
             Question::Health => self.health().await.and_then(value),
             Question::Cluster => self.report().await.and_then(value),
-            Question::Traffic => value(self.traffic()),
+            Question::Traffic => self.traffic().await.and_then(value),
             Question::Verify { service, version } => {
                 self.verify(service, version).await.and_then(value)
             }
@@ -132,6 +136,13 @@ impl Diagnostics {
                 let keys = &self.parts.config.api_keys;
                 let call = request::concrete(request, *address, api_key.as_deref(), keys)?;
                 value(self.explainer.explain(call).await)
+            }
+            Question::Breakers => value(self.breakers.list()),
+            Question::ResetBreakers { which, .. } => value(self.reset(which.as_ref())),
+            Question::Log => value(self.levels().map_err(|e| e.to_string())?.told()),
+            Question::SetLog { filter, for_ms, .. } => {
+                let set = self.set_levels(filter.as_deref(), *for_ms);
+                value(set.map_err(|e| e.to_string())?)
             }
             Question::TraceOn { id, filter, for_ms } => {
                 self.trace_for_another(id, filter.clone(), *for_ms)?;
@@ -154,6 +165,12 @@ impl Diagnostics {
         let mut all = vec![Answer::of(self.gateway(), own)];
         all.extend(theirs);
         all
+    }
+
+    /// The answers of the others alone, by id.
+    pub async fn ask_others(&self, question: &Question) -> Vec<Answer> {
+        let others = self.parts.registry.other_gateways().await;
+        self.peers.ask(question, others.unwrap_or_default()).await
     }
 
     /// The way to the other gateways.

@@ -21,6 +21,7 @@ pub mod listener;
 pub mod phoenix;
 pub mod service;
 pub mod sockets;
+mod taken;
 pub mod version_source;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::listener::Drained;
 pub use self::service::CallService;
+pub use self::taken::taken_paths;
 use crate::shard::Shard;
 
 /// Serves a shard's clients from `listener` until `drain` is triggered and what is in flight then

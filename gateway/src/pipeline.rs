@@ -24,6 +24,7 @@ use self::authorize::Admitted;
 use self::hooks::{After, Hooks};
 use self::limit::Limited;
 use self::resolve::Resolved;
+pub(crate) use self::translate::each_tag;
 pub use self::validate::Ready;
 use crate::config::Config;
 use crate::diagnostics::trace::{Traced, Tracer, told};

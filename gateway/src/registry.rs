@@ -57,6 +57,10 @@ pub use self::command::RegistryStopped;
 /// Commands of operators that wait for the follower.
 const COMMANDS: usize = 64;
 
+/// Who answers a path before any route is looked for, as far as this gateway is configured; `None`:
+/// nobody.
+pub type TakenPaths = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// What a registry is made of.
 #[derive(Clone)]
 pub struct Settings {
@@ -68,6 +72,8 @@ pub struct Settings {
     pub options: RegistryOptions,
     /// `[[function]]`.
     pub functions: Vec<FixedFunction>,
+    /// Which paths no route gets.
+    pub taken: TakenPaths,
 }
 
 /// The registry as the rest of the gateway sees it.
@@ -94,7 +100,9 @@ impl Registry {
     /// # Errors
     /// Every mistake in the fixed functions.
     pub fn new(settings: Settings) -> Result<(Arc<Self>, Follower), InvalidFixed> {
-        Self::with_parser(settings, supported::parse)
+        let taken = settings.taken.clone();
+        let parse = move |service: &_, text: &_| supported::parse(service, text, &*taken);
+        Self::with_parser(settings, Box::new(parse))
     }
 
     fn with_parser(
@@ -105,7 +113,7 @@ impl Registry {
             gateway: settings.gateway.clone(),
             subjects: settings.subjects.clone(),
             options: settings.options,
-            fixed: fixed::parse(&settings.functions)?,
+            fixed: fixed::parse(&settings.functions, &*settings.taken)?,
             limits: Limits::default(),
             parse,
         };

@@ -23,6 +23,7 @@ pub mod stats;
 mod tests;
 mod window;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -42,6 +43,7 @@ use crate::dispatch::guards::{Breakers, Guarded};
 use crate::dispatch::inbox::Inbox;
 use crate::edge::capacity::Capacity;
 use crate::health::Health;
+use crate::hooks::Phase;
 use crate::identity::Identifier;
 use crate::limiter::Limiter;
 use crate::registry::Registry;
@@ -76,7 +78,10 @@ pub struct Telemetry {
     meters: Mutex<Vec<Arc<Meters>>>,
     inboxes: Mutex<Vec<Arc<Inbox>>>,
     unknown: Arc<FunctionStats>,
+    /// Requests to the admin API, by action and status.
+    admin: Mutex<BTreeMap<(String, u16), u64>>,
     tick: AtomicU64,
+    instance_series: bool,
 }
 
 impl Telemetry {
@@ -88,8 +93,17 @@ impl Telemetry {
             sources,
             inboxes: Mutex::default(),
             unknown: Arc::default(),
+            admin: Mutex::default(),
             tick: AtomicU64::new(0),
+            instance_series: true,
         }
+    }
+
+    /// With series by instance in the scrape, or without.
+    #[must_use]
+    pub fn with_instance_series(mut self, wanted: bool) -> Self {
+        self.instance_series = wanted;
+        self
     }
 
     /// The recorder of a new thread.
@@ -110,7 +124,7 @@ impl Telemetry {
         self.inboxes.lock().push(inbox);
     }
 
-    /// Samples all functions once a second, for rates.
+    /// Samples all functions and instances once a second, for rates.
     pub async fn sample(self: Arc<Self>, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(window::TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Burst);
@@ -133,6 +147,10 @@ impl Telemetry {
         }
         let totals = self.unknown.totals();
         self.unknown.window.lock().tick(tick, &totals);
+        for instance in self.instances() {
+            let totals = instance.stats.as_calls();
+            instance.stats.window.lock().tick(tick, &totals);
+        }
     }
 
     fn now(&self) -> u64 {
@@ -156,6 +174,26 @@ impl Telemetry {
             meters.limiter.add_to(&mut sum);
         }
         sum
+    }
+
+    fn hook_durations(&self, phase: Phase) -> Durations {
+        let mut sum = Durations::default();
+        for meters in self.meters.lock().iter() {
+            meters.hooks[phase as usize].add_to(&mut sum);
+        }
+        sum
+    }
+
+    /// Counts a request to a route of the admin API. Actions and statuses are few.
+    pub(crate) fn admin_request(&self, action: String, status: u16) {
+        *self.admin.lock().entry((action, status)).or_default() += 1;
+    }
+
+    fn admin_requests(&self) -> Vec<(Vec<String>, u64)> {
+        let requests = self.admin.lock();
+        let each = requests.iter();
+        each.map(|((action, status), n)| (vec![action.clone(), status.to_string()], *n))
+            .collect()
     }
 
     fn dropped_replies(&self) -> (u64, u64) {
@@ -224,6 +262,7 @@ impl Telemetry {
             n if n == names::REGISTRY_FUNCTIONS.name => one(self.functions().len() as u64),
             n if n == names::REGISTRY_INSTANCES.name => self.instances_by_service(),
             n if n == names::BREAKERS_OPEN.name => self.open_breakers(),
+            n if n == names::ADMIN_REQUESTS.name => self.admin_requests(),
             n if n == names::SPANS.name => self.spans(),
             n if n == names::LIMIT_REFUSALS.name => self.limit_refusals(),
             n if n == names::FORWARDED_IGNORED.name => one(sources.identifier.ignored_forwarded()),
@@ -232,7 +271,7 @@ impl Telemetry {
     }
 
     fn instances_by_service(&self) -> Vec<(Vec<String>, u64)> {
-        let mut counts = std::collections::BTreeMap::new();
+        let mut counts = BTreeMap::new();
         for instance in self.instances() {
             *counts.entry(instance.service.to_string()).or_default() += 1;
         }

@@ -38,6 +38,7 @@ pub fn worker() -> WorkerBuilder {
 pub fn worker_as(service: &str, version: &str) -> WorkerBuilder {
     Worker::builder(service)
         .version(version)
+        .config_version(env!("CARGO_PKG_VERSION"))
         .function_with(
             Function::sync("echo", echo)
                 .description("answers with its args")

@@ -14,6 +14,7 @@ use subtle::ConstantTimeEq;
 use super::action::{Action, Grants};
 use super::answer;
 use super::audit::{Audit, Entry};
+use crate::telemetry::Telemetry;
 
 /// A token that may be used, and what for. The token itself is not kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,14 +108,19 @@ pub(super) struct Guard {
     pub(super) access: Arc<Access>,
     pub(super) audit: Arc<Audit>,
     pub(super) action: Action,
+    pub(super) telemetry: Arc<Telemetry>,
 }
 
 /// Lets a request through to its route, or refuses and notes it.
-pub(super) async fn guard(
-    State(guard): State<Guard>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let action = guard.action;
+    let response = pass(&guard, request, next).await;
+    let status = response.status().as_u16();
+    guard.telemetry.admin_request(action.to_string(), status);
+    response
+}
+
+async fn pass(guard: &Guard, mut request: Request, next: Next) -> Response {
     let action = guard.action;
     match guard.access.check(request.headers(), action) {
         Ok(operator) => {

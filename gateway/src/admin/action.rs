@@ -103,6 +103,23 @@ impl Grants {
         Ok(())
     }
 
+    /// All of them, as they may be written: `*` for everything, `area:*` for both of an area.
+    #[must_use]
+    pub fn names(self) -> Vec<String> {
+        let both = |area: Area| [Action::read(area), Action::write(area)];
+        let every = Area::ALL.iter().flat_map(|area| both(*area));
+        if every.into_iter().all(|action| self.allows(action)) {
+            return vec!["*".to_owned()];
+        }
+        let of = |area: &Area| match both(*area).map(|action| self.allows(action)) {
+            [true, true] => Some(format!("{}:*", area.as_str())),
+            [true, false] => Some(Action::read(*area).to_string()),
+            [false, true] => Some(Action::write(*area).to_string()),
+            [false, false] => None,
+        };
+        Area::ALL.iter().filter_map(of).collect()
+    }
+
     /// Whether the action is among them.
     #[must_use]
     pub fn allows(self, action: Action) -> bool {
@@ -143,6 +160,9 @@ mod tests {
                 allowed,
                 "{text}"
             );
+            let mut again = Grants::default();
+            grants.names().iter().for_each(|n| again.add(n).unwrap());
+            assert_eq!(again, grants, "{text}");
         }
         for bad in [
             "",

@@ -19,6 +19,8 @@ use crate::overrides::Key;
 use crate::registry::status::{InstanceStatus, Status};
 
 const CHANGE: Action = Action::write(Area::Instances);
+/// Instances that a refusal names at most.
+const MOST_NAMED: usize = 20;
 /// A drained instance that is not heard after so long does not come back.
 const GONE_FOR: Duration = Duration::from_secs(24 * 3600);
 
@@ -91,13 +93,27 @@ pub(super) async fn set_drained(
         .find(|s| s.service == service.as_str());
     let mut instances = of_service.into_iter().flat_map(|s| &s.instances);
     let found = instances.find(|i| i.instance == instance.as_str());
-    // A name that was misspelt would drain nobody, and nobody would notice.
-    if found.is_none() && wanted.drained {
-        let text = format!("{service} has no instance {instance} here");
+    let key = Key::Drained {
+        service: service.clone(),
+        instance: instance.clone(),
+    };
+    // A name that was misspelt would drain nobody, or leave somebody drained, and nobody would
+    // notice. One that is gone may be taken out of the drained ones.
+    let is_drained = desk.parts.steering.overrides().get(&key).is_some();
+    if found.is_none() && (wanted.drained || !is_drained) {
+        let all = of_service.into_iter().flat_map(|s| &s.instances);
+        let all: Vec<&str> = all.map(|i| i.instance.as_str()).take(MOST_NAMED).collect();
+        let text = match all.is_empty() {
+            true => format!("{service} has no instances here"),
+            false => format!(
+                "{service} has no instance {instance} here; it has {}",
+                all.join(", ")
+            ),
+        };
         return Err(Fault::Missing(text));
     }
     forget_gone(&desk, &status).await?;
-    let wish = Wish::flag(Key::Drained { service, instance }, wanted.drained);
+    let wish = Wish::flag(key, wanted.drained);
     steer::change(&desk, &operator, CHANGE, wish).await?;
     Ok(steer::told(&json!({
         "drained": wanted.drained,

@@ -111,26 +111,29 @@ pub(super) async fn reset(
 /// `POST /v1/limits/{name}/check?value=…`: counts one call of a key, as a call would.
 pub(super) async fn check(
     State(desk): State<Desk>,
+    Extension(Operator(operator)): Extension<Operator>,
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Response {
     let values = values(query.as_deref());
-    match desk.parts.limiter.check(&name, &values).await {
+    let body = match desk.parts.limiter.check(&name, &values).await {
         Ok(Ok(quota)) => {
             let remaining = quota.map(|quota| quota.remaining);
-            let body = json!({ "admitted": true, "limit": name, "remaining": remaining });
-            answer::json(StatusCode::OK, &body)
+            json!({ "admitted": true, "limit": name, "remaining": remaining })
         }
         Ok(Err(refusal)) => {
             let error = refusal.into_error(&name);
-            let body = json!({
+            json!({
                 "admitted": false, "limit": name, "error_code": error.code_text(),
                 "error": error.message, "details": error.details,
-            });
-            answer::json(StatusCode::OK, &body)
+            })
         }
-        Err(error) => refuse(&error),
-    }
+        Err(error) => return refuse(&error),
+    };
+    let after = json!({ "checked": name, "values": values, "admitted": body["admitted"] });
+    let entry = Entry::changed(&operator, CHANGE, &name, json!(null), after);
+    desk.audit.add(entry);
+    answer::json(StatusCode::OK, &body)
 }
 
 /// A limit in the body; its name stands in the path.
@@ -171,11 +174,13 @@ fn refuse(error: &OperateError) -> Response {
     let status = match error {
         OperateError::Unknown(_) => StatusCode::NOT_FOUND,
         OperateError::Exists(_) | OperateError::Busy(_) => StatusCode::CONFLICT,
-        OperateError::Values(_) | OperateError::Full => StatusCode::UNPROCESSABLE_ENTITY,
+        OperateError::Values(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        OperateError::Full => StatusCode::INSUFFICIENT_STORAGE,
         OperateError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     let code = match error {
         OperateError::Unavailable(_) => ErrorCode::LimiterUnavailable,
+        OperateError::Full => ErrorCode::Overloaded,
         _ => ErrorCode::InvalidRequest,
     };
     answer::error(status, code, &error.to_string())

@@ -42,13 +42,8 @@ pub(super) struct Why {
 /// `GET /v1/sockets?user=&after=&limit=`
 pub(super) async fn sockets(State(desk): State<Desk>, Query(filter): Query<Filter>) -> Response {
     let wanted = |s: &Socket| filter.user.is_none() || filter.user == s.user;
-    list(
-        "sockets",
-        &desk.parts.live.sockets,
-        &filter,
-        wanted,
-        tell_socket,
-    )
+    let table = &desk.parts.live.sockets;
+    list(&desk, "sockets", table, &filter, wanted, tell_socket)
 }
 
 /// `GET /v1/streams?user=&service=&after=&limit=`
@@ -60,20 +55,15 @@ pub(super) async fn streams(State(desk): State<Desk>, Query(filter): Query<Filte
                 .as_ref()
                 .is_none_or(|f| f == s.service.as_str())
     };
-    list(
-        "streams",
-        &desk.parts.live.streams,
-        &filter,
-        wanted,
-        tell_stream,
-    )
+    let table = &desk.parts.live.streams;
+    list(&desk, "streams", table, &filter, wanted, tell_stream)
 }
 
 /// `DELETE /v1/sockets/{id}?reason=`: closed with code 1008.
 pub(super) async fn close_socket(
     State(desk): State<Desk>,
     Extension(Operator(operator)): Extension<Operator>,
-    Path(id): Path<u64>,
+    Path(id): Path<String>,
     Query(why): Query<Why>,
 ) -> Result<Response, Fault> {
     let table = desk.parts.live.sockets.clone();
@@ -84,7 +74,7 @@ pub(super) async fn close_socket(
 pub(super) async fn close_stream(
     State(desk): State<Desk>,
     Extension(Operator(operator)): Extension<Operator>,
-    Path(id): Path<u64>,
+    Path(id): Path<String>,
     Query(why): Query<Why>,
 ) -> Result<Response, Fault> {
     let table = desk.parts.live.streams.clone();
@@ -92,19 +82,21 @@ pub(super) async fn close_stream(
 }
 
 fn list<T>(
+    desk: &Desk,
     name: &str,
     table: &Table<T>,
     filter: &Filter,
     wanted: impl Fn(&T) -> bool,
-    tell: fn(&Open<T>) -> Value,
+    tell: fn(&str, &Open<T>) -> Value,
 ) -> Response {
+    let gateway = desk.parts.diagnostics.gateway();
     let limit = filter.limit.unwrap_or(LISTED.0).min(LISTED.1);
     let all = table.list(filter.after.unwrap_or(0), limit, wanted);
     let next = all
         .last()
         .filter(|_| all.len() == limit)
         .map(|open| open.id);
-    let told: Vec<Value> = all.iter().map(|open| tell(open)).collect();
+    let told: Vec<Value> = all.iter().map(|open| tell(gateway, open)).collect();
     steer::told(&json!({ (name): told, "total": table.count(), "next_after": next }))
 }
 
@@ -113,16 +105,18 @@ fn close<T>(
     operator: &str,
     what: &str,
     table: &Arc<Table<T>>,
-    (id, Why { reason }): (u64, Why),
-    tell: fn(&Open<T>) -> Value,
+    (id, Why { reason }): (String, Why),
+    tell: fn(&str, &Open<T>) -> Value,
 ) -> Result<Response, Fault> {
     if reason.len() > MAX_REASON_BYTES || reason.chars().any(char::is_control) {
         let text = format!("reason: at most {MAX_REASON_BYTES} bytes without control characters");
         return Err(Fault::Invalid(text));
     }
-    let missing = || Fault::Missing(format!("{what} {id} is not open here"));
-    let open = table.close(id, &reason).ok_or_else(missing)?;
-    let before = tell(&open);
+    let gateway = desk.parts.diagnostics.gateway();
+    let number = number(&id, gateway, what)?;
+    let missing = || Fault::Missing(format!("{what} {id} is not open"));
+    let open = table.close(number, &reason).ok_or_else(missing)?;
+    let before = tell(gateway, &open);
     let after = json!({ "closed": id, "reason": reason });
     let target = format!("{what} {id}");
     let entry = Entry::changed(operator, CHANGE, &target, before, after.clone());
@@ -130,10 +124,28 @@ fn close<T>(
     Ok(steer::told(&after))
 }
 
-fn tell_socket(open: &Open<Socket>) -> Value {
+/// The number of a socket or stream whose id names its gateway: each counts for itself, and the
+/// same number stands for somebody else's at another one.
+fn number(id: &str, gateway: &str, what: &str) -> Result<u64, Fault> {
+    let wrong = || {
+        Fault::Invalid(format!(
+            "{id:?} is no id of a {what}: write <gateway>-<number>"
+        ))
+    };
+    let (owner, number) = id.rsplit_once('-').ok_or_else(wrong)?;
+    let number = number.parse().map_err(|_| wrong())?;
+    if owner != gateway {
+        let text =
+            format!("{what} {id} is of gateway {owner}, and this is {gateway}: ask that one");
+        return Err(Fault::Missing(text));
+    }
+    Ok(number)
+}
+
+fn tell_socket(gateway: &str, open: &Open<Socket>) -> Value {
     let socket = &open.what;
     json!({
-        "id": open.id,
+        "id": format!("{gateway}-{}", open.id),
         "open_ms": age(open),
         "user": socket.user,
         "api_key": socket.api_key.as_deref(),
@@ -143,10 +155,10 @@ fn tell_socket(open: &Open<Socket>) -> Value {
     })
 }
 
-fn tell_stream(open: &Open<Stream>) -> Value {
+fn tell_stream(gateway: &str, open: &Open<Stream>) -> Value {
     let stream = &open.what;
     json!({
-        "id": open.id,
+        "id": format!("{gateway}-{}", open.id),
         "open_ms": age(open),
         "service": stream.service,
         "function": stream.function,

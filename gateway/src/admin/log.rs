@@ -1,21 +1,21 @@
-//! The levels of this gateway's log on the operator's port.
-
-use std::sync::Arc;
-use std::time::Duration;
+//! The levels of all gateways' logs on the operator's port.
 
 use axum::Extension;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::response::Response;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Desk;
 use super::access::Operator;
 use super::action::{Action, Area};
 use super::audit::Entry;
+use super::peers::{self, Where};
 use super::steer::{self, Fault};
-use crate::telemetry::levels::{Levels, LevelsError};
+use crate::diagnostics::change::LogError;
+use crate::diagnostics::{Answer, Question};
+use crate::telemetry::levels::LevelsError;
 
 const CHANGE: Action = Action::write(Area::Log);
 
@@ -28,50 +28,71 @@ struct Wanted {
     for_ms: Option<u64>,
 }
 
-/// `GET /v1/log`
-pub(super) async fn show(State(desk): State<Desk>) -> Result<Response, Fault> {
-    Ok(steer::told(&levels(&desk)?.told()))
+/// `GET /v1/log?here=`
+pub(super) async fn show(
+    State(desk): State<Desk>,
+    Query(place): Query<Where>,
+) -> Result<Response, Fault> {
+    desk.parts.diagnostics.levels()?;
+    let answers = peers::ask(&desk, &Question::Log, place).await?;
+    Ok(steer::told(&tell(&answers)))
 }
 
-/// `PUT /v1/log {"filter": "debug", "for_ms": 60000}`
+/// `PUT /v1/log?here= {"filter": "debug", "for_ms": 60000}`
 pub(super) async fn set(
     State(desk): State<Desk>,
     Extension(operator): Extension<Operator>,
+    Query(place): Query<Where>,
     body: Bytes,
 ) -> Result<Response, Fault> {
     let wanted: Wanted = steer::body(&body)?;
-    let during = wanted.for_ms.map(Duration::from_millis);
-    change(&desk, &operator, Some(&wanted.filter), during)
+    change(&desk, &operator, place, Some(wanted.filter), wanted.for_ms).await
 }
 
-/// `DELETE /v1/log`: back to what the configuration says.
+/// `DELETE /v1/log?here=`: back to what the configuration says.
 pub(super) async fn reset(
     State(desk): State<Desk>,
     Extension(operator): Extension<Operator>,
+    Query(place): Query<Where>,
 ) -> Result<Response, Fault> {
-    change(&desk, &operator, None, None)
+    change(&desk, &operator, place, None, None).await
 }
 
-fn change(
+async fn change(
     desk: &Desk,
     Operator(operator): &Operator,
-    filter: Option<&str>,
-    during: Option<Duration>,
+    place: Where,
+    filter: Option<String>,
+    for_ms: Option<u64>,
 ) -> Result<Response, Fault> {
-    let levels = levels(desk)?;
-    let before = levels.told();
-    let after = levels.set(filter, during).map_err(|error| match error {
-        LevelsError::Invalid(text) => Fault::Invalid(text),
-        LevelsError::Refused(_) => Fault::Unavailable(error.to_string()),
-    })?;
-    let entry = Entry::changed(operator, CHANGE, "log", json!(before), json!(after));
+    let before = desk.parts.diagnostics.levels()?.told();
+    let question = Question::SetLog {
+        filter,
+        for_ms,
+        by: operator.to_string(),
+    };
+    let answers = peers::ask(desk, &question, place).await?;
+    let after = tell(&answers);
+    let entry = Entry::changed(operator, CHANGE, "log", json!(before), after.clone());
     desk.audit.add(entry);
     Ok(steer::told(&after))
 }
 
-fn levels(desk: &Desk) -> Result<&Arc<Levels>, Fault> {
-    desk.parts.levels.as_ref().ok_or_else(|| {
-        let text = "the log belongs to the program that this gateway runs in";
-        Fault::Missing(text.to_owned())
-    })
+/// This gateway's levels, and those of each.
+fn tell(answers: &[Answer]) -> Value {
+    let own = answers.first().map(|own| own.answer_or_null().clone());
+    let mut told = own.unwrap_or_default();
+    told["gateways"] = json!(answers);
+    told
+}
+
+impl From<LogError> for Fault {
+    fn from(error: LogError) -> Self {
+        let text = error.to_string();
+        match error {
+            LogError::NotOurs => Self::Missing(text),
+            LogError::Levels(LevelsError::Invalid(_)) => Self::Invalid(text),
+            LogError::Levels(LevelsError::Refused(_)) => Self::Unavailable(text),
+        }
+    }
 }

@@ -70,7 +70,9 @@ impl Schema {
 
 /// `GET /v1/openapi.json`
 pub(super) async fn serve() -> Response {
-    steer::told(&document(&routes::all()))
+    let mut all = routes::all();
+    all.push(routes::metrics());
+    steer::told(&document(&all))
 }
 
 /// The whole document.
@@ -108,13 +110,15 @@ pub(super) fn document(all: &[Route]) -> Value {
 }
 
 fn operation(route: &Route) -> Value {
+    let media = match route.path {
+        "/metrics" => "text/plain",
+        "/v1/trace" => "application/x-ndjson",
+        _ => "application/json",
+    };
     let mut responses = json!({
-        "200": {
-            "description": "Done.",
-            "content": { "application/json": { "schema": {} } },
-        },
+        "200": { "description": "Done.", "content": { (media): { "schema": {} } } },
     });
-    let of_all = ["400", "401", "403", "404", "503"];
+    let of_all = ["400", "401", "403", "404", "405", "503"];
     for status in of_all.iter().chain(route.fails) {
         responses[*status] = json!({ "$ref": "#/components/responses/Error" });
     }
@@ -156,7 +160,7 @@ fn parameter(place: &str, name: &str, required: bool) -> Value {
         "limit" | "offset" | "after" | "id" | "seconds" => {
             json!({ "type": "integer", "minimum": 0 })
         }
-        "live" | "drained" | "allowed" => json!({ "type": "boolean" }),
+        "live" | "drained" | "allowed" | "here" => json!({ "type": "boolean" }),
         "form" => json!({ "enum": ["map", "config"] }),
         "state" => json!({ "enum": ["enabled", "disabled", "deleted"] }),
         "value" => json!({ "type": "array", "items": { "type": "string" } }),

@@ -164,7 +164,8 @@ fn of_versions() -> Vec<Route> {
             "Switches a version off or on, at all gateways.",
         )
         .query(&["version"])
-        .body(const { &[Field::required("disabled", openapi::BOOLEAN)] }),
+        .body(const { &[Field::required("disabled", openapi::BOOLEAN)] })
+        .fails(&["507"]),
         writes(
             Method::DELETE,
             "/v1/functions/{service}/{function}",
@@ -172,7 +173,8 @@ fn of_versions() -> Vec<Route> {
             delete(versions::delete),
             "Deletes a version at all gateways: announcements do not bring it back.",
         )
-        .query(&["version"]),
+        .query(&["version"])
+        .fails(&["507"]),
         writes(
             Method::POST,
             "/v1/functions/{service}/{function}/restore",
@@ -188,7 +190,8 @@ fn of_versions() -> Vec<Route> {
             put(versions::set_latest),
             "Says which version a call gets that names none; null: the newest.",
         )
-        .body(const { &[Field::required("version", openapi::TEXT_OR_NULL)] }),
+        .body(const { &[Field::required("version", openapi::TEXT_OR_NULL)] })
+        .fails(&["507"]),
         writes(
             Method::PUT,
             "/v1/functions/{service}/{function}/deprecation",
@@ -201,7 +204,8 @@ fn of_versions() -> Vec<Route> {
             Field::required("at", openapi::SECONDS),
             Field::optional("sunset", openapi::SECONDS),
             Field::optional("link", openapi::TEXT),
-        ] }),
+        ] })
+        .fails(&["507"]),
         writes(
             Method::DELETE,
             "/v1/functions/{service}/{function}/deprecation",
@@ -230,7 +234,8 @@ fn of_versions() -> Vec<Route> {
             Field::required("service", openapi::TEXT),
             Field::optional("function", openapi::TEXT),
             Field::required("version", openapi::TEXT),
-        ] }),
+        ] })
+        .fails(&["507"]),
         writes(
             Method::DELETE,
             "/v1/pins",
@@ -265,7 +270,8 @@ fn of_instances() -> Vec<Route> {
             put(instances::set_drained),
             "Gives an instance no new calls, at any gateway, or gives it some again.",
         )
-        .body(const { &[Field::required("drained", openapi::BOOLEAN)] }),
+        .body(const { &[Field::required("drained", openapi::BOOLEAN)] })
+        .fails(&["507"]),
         reads(
             "/v1/functions/{service}/{function}/sticky",
             Area::Sticky,
@@ -285,16 +291,17 @@ fn of_instances() -> Vec<Route> {
             "/v1/breakers",
             Area::Breakers,
             get(guards::breakers),
-            "Circuit breakers of this gateway that are not closed, or count failures.",
-        ),
+            "Circuit breakers of all gateways that are not closed, or count failures.",
+        )
+        .query(&["here"]),
         writes(
             Method::POST,
             "/v1/breakers/reset",
             Area::Breakers,
             post(guards::reset),
-            "Closes the breaker of a function or an instance at this gateway, or all.",
+            "Closes the breaker of a function or an instance, or all, at all gateways.",
         )
-        .query(&["service", "function", "version", "instance"]),
+        .query(&["service", "function", "version", "instance", "here"]),
         reads(
             "/v1/bulkheads",
             Area::Breakers,
@@ -349,7 +356,8 @@ fn of_limits() -> Vec<Route> {
             get(limits::status),
             "One limit; with values for its key also what that key has used.",
         )
-        .query(&["value"]),
+        .query(&["value"])
+        .fails(&["409", "422"]),
         writes(
             Method::PUT,
             "/v1/limits/{name}",
@@ -362,17 +370,25 @@ fn of_limits() -> Vec<Route> {
                 &[
                     Field::required("key", openapi::ANY),
                     Field::required("max_requests", openapi::NUMBER),
-                    Field::required("window_ms", openapi::NUMBER),
+                    Field::required("window_ms", openapi::MILLISECONDS),
+                    Field::optional("name", openapi::TEXT),
+                    Field::optional("service", openapi::TEXT_OR_NULL),
+                    Field::optional("function", openapi::TEXT_OR_NULL),
+                    Field::optional("cost", openapi::NUMBER),
+                    Field::optional("shadow", openapi::BOOLEAN),
+                    Field::optional("named_only", openapi::BOOLEAN),
                 ]
             },
-        ),
+        )
+        .fails(&["409", "507"]),
         writes(
             Method::DELETE,
             "/v1/limits/{name}",
             area,
             delete(limits::remove),
             "Removes a limit at all gateways.",
-        ),
+        )
+        .fails(&["409"]),
         writes(
             Method::POST,
             "/v1/limits/{name}/reset",
@@ -380,7 +396,8 @@ fn of_limits() -> Vec<Route> {
             post(limits::reset),
             "Forgets what a key has used, or all keys.",
         )
-        .query(&["value"]),
+        .query(&["value"])
+        .fails(&["409", "422"]),
     ]
 }
 
@@ -456,7 +473,8 @@ fn of_diagnostics() -> Vec<Route> {
             post(limits::check),
             "Counts one call of a key by hand, as a call would, and says whether it is admitted.",
         )
-        .query(&["value"]),
+        .query(&["value"])
+        .fails(&["409", "422"]),
     ]
 }
 
@@ -520,15 +538,17 @@ fn of_the_rest() -> Vec<Route> {
             "/v1/log",
             Area::Log,
             get(log::show),
-            "The levels of this gateway's log.",
-        ),
+            "The levels of the gateways' logs.",
+        )
+        .query(&["here"]),
         writes(
             Method::PUT,
             "/v1/log",
             Area::Log,
             put(log::set),
-            "Changes the levels of this gateway's log, for a time if wanted.",
+            "Changes the levels of all gateways' logs, for a time if wanted.",
         )
+        .query(&["here"])
         .body(
             const {
                 &[
@@ -542,7 +562,8 @@ fn of_the_rest() -> Vec<Route> {
             "/v1/log",
             Area::Log,
             delete(log::reset),
-            "Sets the levels of the log back to what the configuration says.",
-        ),
+            "Sets the levels of the logs back to what each configuration says.",
+        )
+        .query(&["here"]),
     ]
 }

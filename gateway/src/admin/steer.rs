@@ -5,8 +5,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
-use sluice_protocol::ErrorCode;
+use serde_json::{Value, json};
+use sluice_protocol::{ApiVersion, ErrorCode, FunctionName, ServiceName};
 
 use super::access::Operator;
 use super::action::Action;
@@ -55,9 +55,10 @@ impl IntoResponse for Fault {
         let (status, code, text) = match self {
             Self::Invalid(text) => (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, text),
             Self::Missing(text) => (StatusCode::NOT_FOUND, ErrorCode::InvalidRequest, text),
+            // Not 503: to try again alone changes nothing.
             Self::Full(text) => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                ErrorCode::InvalidRequest,
+                StatusCode::INSUFFICIENT_STORAGE,
+                ErrorCode::Overloaded,
                 text,
             ),
             Self::Unavailable(text) => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Internal, text),
@@ -111,12 +112,43 @@ pub(super) async fn change(
     Ok(changed)
 }
 
-/// Whether the version is known at this gateway now, deleted or not.
-pub(super) fn is_known(desk: &Desk, key: &FunctionKey) -> bool {
+/// What this gateway knows of a function when an operator decides about one of its versions.
+#[derive(Debug)]
+pub(super) struct Standing {
+    /// Whether the version that was named is among them.
+    pub(super) known: bool,
+    /// All versions that are served now; null: the one that has none.
+    pub(super) versions: Vec<Option<ApiVersion>>,
+}
+
+impl Standing {
+    /// Adds it to an answer: a decision about a name that was misspelt would be in force nowhere,
+    /// and nobody would notice.
+    pub(super) fn tell(&self, mut answer: Value) -> Response {
+        answer["known"] = self.known.into();
+        answer["versions"] = json!(self.versions);
+        told(&answer)
+    }
+}
+
+/// Looks before a decision, which may take the version out of what is served.
+pub(super) fn standing(desk: &Desk, key: &FunctionKey) -> Standing {
+    let versions = versions(desk, &key.service, &key.function);
+    let known = versions.contains(&key.version);
+    Standing { known, versions }
+}
+
+/// The versions of a function that this gateway knows now.
+pub(super) fn versions(
+    desk: &Desk,
+    service: &ServiceName,
+    function: &FunctionName,
+) -> Vec<Option<ApiVersion>> {
     let snapshot = desk.parts.registry.snapshot();
-    let functions = snapshot.services.get(&key.service);
-    let versions = functions.and_then(|all| all.get(&key.function));
-    versions.is_some_and(|all| all.versions.iter().any(|f| f.version == key.version))
+    let functions = snapshot.services.get(service);
+    let all = functions.and_then(|all| all.get(function));
+    let all = all.into_iter().flat_map(|all| &all.versions);
+    all.map(|f| f.version.clone()).collect()
 }
 
 /// A body of JSON.

@@ -13,6 +13,7 @@ use crate::dispatch::guards::Breakers;
 use crate::edge::capacity::Capacity;
 use crate::sticky::memory::MemorySticky;
 use crate::telemetry::Sources;
+use crate::telemetry::levels::Levels;
 
 const ALL: &str = "all-0123456789abcdef";
 const NONE: &str = "none-0123456789abcdef";
@@ -65,12 +66,11 @@ fn parts(anonymous_read: bool) -> Parts {
         http: config.http.listen,
         admin: config.admin.listen,
         tracer: Arc::default(),
+        levels: Some(Levels::new("info", |_| Ok(()))),
     };
     let peers = crate::diagnostics::peers::Peers::none("g");
     Parts {
         telemetry,
-        levels: Some(Levels::new("info", |_| Ok(()))),
-        breakers,
         bulkheads: Bulkheads::new(registry.clone()),
         sticky: Arc::new(MemorySticky::new(config.dispatch.sticky_ttl, 100)),
         live: Arc::default(),
@@ -122,6 +122,9 @@ async fn send(router: &Router, request: Request<Body>) -> (StatusCode, Value) {
 }
 
 use axum::http::Method;
+
+mod audited;
+mod documented;
 
 #[tokio::test]
 async fn every_route_refuses_without_with_a_wrong_and_with_a_weak_token_and_notes_it() {
@@ -387,12 +390,11 @@ async fn health_needs_no_token() {
 async fn the_config_is_shown_with_its_secrets_masked() {
     let (_, body) = ask(&desk(false), &Method::GET, "/v1/config", Some(READ)).await;
     let read = &body["config"]["admin"]["anonymous_read"];
-    assert_eq!(
-        *read,
-        serde_json::json!({"value": "false", "default": true})
-    );
+    assert_eq!(*read, serde_json::json!({"value": false, "default": true}));
     let tokens = &body["config"]["admin"]["tokens"];
-    assert_eq!(tokens["value"], r#"["all", "none", "read"]"#);
+    assert_eq!(tokens["value"]["all"]["token"], "***");
+    assert_eq!(tokens["value"]["all"]["allow"], serde_json::json!(["*"]));
+    assert_eq!(tokens["value"]["none"]["allow"], serde_json::json!([]));
     assert!(!body.to_string().contains("0123456789abcdef"));
 }
 
@@ -624,8 +626,10 @@ async fn wishes_that_make_no_sense_are_refused_and_change_nothing() {
             404,
         ),
         (Method::DELETE, "/v1/sockets/x", "", 400),
-        (Method::DELETE, "/v1/sockets/7", "", 404),
-        (Method::DELETE, "/v1/streams/7?reason=%0A", "", 400),
+        (Method::DELETE, "/v1/sockets/7", "", 400),
+        (Method::DELETE, "/v1/sockets/-7", "", 404),
+        (Method::DELETE, "/v1/sockets/g2-7", "", 404),
+        (Method::DELETE, "/v1/streams/-7?reason=%0A", "", 400),
     ] {
         let (got, answer) = tell(&router, method.clone(), path, body).await;
         assert_eq!(got, status, "{method} {path} {body}: {answer}");

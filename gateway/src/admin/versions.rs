@@ -180,12 +180,10 @@ pub(super) async fn set_disabled(
 ) -> Result<Response, Fault> {
     let key = key(&path, &which)?;
     let wanted: Disabled = steer::body(&body)?;
-    let known = steer::is_known(&desk, &key);
+    let standing = steer::standing(&desk, &key);
     let wish = Wish::flag(Key::Disabled(key), wanted.disabled);
     steer::change(&desk, &operator, CHANGE, wish).await?;
-    Ok(steer::told(
-        &json!({ "disabled": wanted.disabled, "known": known }),
-    ))
+    Ok(standing.tell(json!({ "disabled": wanted.disabled })))
 }
 
 /// `DELETE /v1/functions/{service}/{function}?version=`: as if it had never been registered, and
@@ -197,10 +195,10 @@ pub(super) async fn delete(
     Query(which): Query<Which>,
 ) -> Result<Response, Fault> {
     let key = key(&path, &which)?;
-    let known = steer::is_known(&desk, &key);
+    let standing = steer::standing(&desk, &key);
     let wish = Wish::flag(Key::Deleted(key), true);
     steer::change(&desk, &operator, CHANGE, wish).await?;
-    Ok(steer::told(&json!({ "deleted": true, "known": known })))
+    Ok(standing.tell(json!({ "deleted": true })))
 }
 
 /// `POST /v1/functions/{service}/{function}/restore?version=`: the opposite.
@@ -220,6 +218,8 @@ pub(super) async fn restore(
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Latest {
+    // To be named, null too: a body that says nothing takes no decision back.
+    #[serde(deserialize_with = "Option::deserialize")]
     version: Option<ApiVersion>,
 }
 
@@ -233,12 +233,19 @@ pub(super) async fn set_latest(
     let service = ServiceName::new(&service).map_err(Fault::invalid)?;
     let function = FunctionName::new(&function).map_err(Fault::invalid)?;
     let wanted: Latest = steer::body(&body)?;
+    let versions = steer::versions(&desk, &service, &function);
+    // None: whichever is the newest, as long as there is any.
+    let known = match &wanted.version {
+        Some(_) => versions.contains(&wanted.version),
+        None => !versions.is_empty(),
+    };
+    let standing = steer::Standing { known, versions };
     let wish = match wanted.version.clone() {
         Some(version) => Wish::Decide(Decision::Latest(service, function, version)),
         None => Wish::Withdraw(Key::Latest { service, function }),
     };
     steer::change(&desk, &operator, CHANGE, wish).await?;
-    Ok(steer::told(&wanted))
+    Ok(standing.tell(json!(wanted)))
 }
 
 /// `PUT /v1/functions/{service}/{function}/deprecation?version=` with `{"at": …, "sunset": …,
@@ -253,13 +260,11 @@ pub(super) async fn deprecate(
     let key = key(&path, &which)?;
     let deprecation: Deprecation = steer::body(&body)?;
     deprecation.check().map_err(Fault::Invalid)?;
-    let told = json!({
-        "deprecation": deprecation,
-        "known": steer::is_known(&desk, &key),
-    });
+    let told = json!({ "deprecation": deprecation });
+    let standing = steer::standing(&desk, &key);
     let wish = Wish::Decide(Decision::Deprecate(key, deprecation));
     steer::change(&desk, &operator, CHANGE, wish).await?;
-    Ok(steer::told(&told))
+    Ok(standing.tell(told))
 }
 
 /// `DELETE /v1/functions/{service}/{function}/deprecation?version=`

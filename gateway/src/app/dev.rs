@@ -7,6 +7,7 @@ use sluice_broker::{Broker, BrokerOptions, RunningBroker};
 
 use super::AppError;
 use super::serve::{Running, or_second_signal, stop_signal};
+use crate::admin::access::OperatorToken;
 use crate::config::Config;
 use crate::telemetry::levels::Levels;
 
@@ -21,6 +22,8 @@ pub struct DevOptions {
     pub nats: SocketAddr,
     /// Whether to run the demo worker.
     pub demo: bool,
+    /// Who may change something through the admin port. Everybody may look.
+    pub operators: Vec<OperatorToken>,
 }
 
 async fn start_broker(address: SocketAddr) -> Result<RunningBroker, AppError> {
@@ -57,6 +60,7 @@ fn dev_config(options: &DevOptions, broker: SocketAddr) -> Config {
     config.phoenix.drain_spread = std::time::Duration::ZERO;
     config.admin.listen = options.admin;
     config.admin.anonymous_read = true;
+    config.admin.tokens = options.operators.clone();
     config.nats.url = format!("nats://{broker}");
     config.registry.open = true;
     config.identity.trust_client_identity = true;
@@ -98,6 +102,7 @@ pub(super) async fn run(
         }
         announce(&what_to_try(gateway.http, broker.addr()));
     }
+    announce(&how_to_steer(&options.operators, gateway.admin));
     stop.await;
     or_second_signal(async {
         if let Some(demo) = demo
@@ -133,5 +138,24 @@ try:
   cargo run --release -- call demo add a=1 b=2 --url http://{http}
 another worker beside this one:
   cargo run --release -p sluice-demo -- --nats nats://{nats}"
+    )
+}
+
+/// How to change something while it runs.
+fn how_to_steer(operators: &[OperatorToken], admin: SocketAddr) -> String {
+    let names: Vec<&str> = operators.iter().map(|o| o.name.as_str()).collect();
+    if names.is_empty() {
+        return "
+to look: `sluice services`, `sluice top`, `sluice versions list`; to change something, start with a
+token for yourself, a name, 16 characters or more, and what it allows:
+  SLUICE_ADMIN_TOKENS='me my-own-long-token *' sluice dev
+  SLUICE_ADMIN_TOKEN=my-own-long-token sluice disable demo add 1.0.0"
+            .to_owned();
+    }
+    format!(
+        "
+to change something, with the token of {}:
+  SLUICE_ADMIN_TOKEN=… sluice disable demo add 1.0.0 --admin http://{admin}",
+        names.join(" or ")
     )
 }

@@ -212,7 +212,9 @@ impl Running {
             tracing: tracing.clone(),
             access_log: config.telemetry.access_log,
         };
-        let telemetry = Arc::new(Telemetry::new(sources));
+        let telemetry = Telemetry::new(sources);
+        let by_instance = config.telemetry.instance_series;
+        let telemetry = Arc::new(telemetry.with_instance_series(by_instance));
         tokio::spawn(telemetry.clone().sample(background.clone()));
         let tracer = Arc::new(Tracer::of(&config.gateway.id));
         let parts = diagnostics::Parts {
@@ -226,13 +228,13 @@ impl Running {
             admin,
             telemetry: telemetry.clone(),
             tracer: tracer.clone(),
+            levels: extras.levels,
         };
         let diagnostics = Arc::new(Diagnostics::new(parts, peers));
         let answering = diagnostics::peers::answer_others(diagnostics.clone(), background.clone());
         tokio::spawn(answering);
         let router = admin::router(admin::Parts {
             usage: steering::count_callers(&config, &registry, &background)?,
-            breakers,
             bulkheads: Bulkheads::new(registry.clone()),
             sticky: stores.open()?.sticky,
             live: live.clone(),
@@ -242,7 +244,6 @@ impl Running {
             limiter: limits.limiter.clone(),
             identifier: identifier.clone(),
             telemetry: telemetry.clone(),
-            levels: extras.levels,
             steering: steering.clone(),
             diagnostics,
         });
@@ -337,6 +338,7 @@ async fn start_registry(
         subjects: subjects.clone(),
         options: config.registry.clone(),
         functions: config.functions.clone(),
+        taken: crate::edge::taken_paths(config),
     })?;
     let name = format!("sluice-gateway {} registry", config.gateway.id);
     let connection = nats::connect(&config.nats, &name, nats::REGISTRY_QUEUE).await?;

@@ -1,4 +1,4 @@
-//! `sluice breakers`: which circuit breakers are open, and closes them.
+//! `sluice breakers`: which circuit breakers are open, at which gateways, and closes them.
 
 use reqwest::Method;
 
@@ -17,9 +17,13 @@ pub struct Args {
 /// What to do with breakers.
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// List the breakers of this gateway that are not closed, or count failures.
-    List,
-    /// Close a breaker of this gateway, or all of them.
+    /// List the breakers of all gateways that are not closed, or count failures.
+    List {
+        /// Only of the gateway that is asked.
+        #[arg(long)]
+        here: bool,
+    },
+    /// Close a breaker at all gateways, or all of them.
     Reset(Which),
 }
 
@@ -37,13 +41,17 @@ struct Which {
     /// Of this instance.
     #[arg(long, requires = "service")]
     instance: Option<String>,
+    /// Only at the gateway that is asked.
+    #[arg(long)]
+    here: bool,
 }
 
 /// Asks once, or resets.
 pub(super) async fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Exit, Failure> {
     match &args.command {
-        Command::List => {
+        Command::List { here } => {
             let columns = [
+                ("GATEWAY", "gateway"),
                 ("KIND", "kind"),
                 ("SERVICE", "service"),
                 ("FUNCTION", "function"),
@@ -53,7 +61,7 @@ pub(super) async fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Exit
                 ("FAILURES", "failures"),
                 ("TRY AFTER", "retry_after_ms"),
             ];
-            let asked = Asked::new(Method::GET, ["breakers"]);
+            let asked = Asked::new(Method::GET, ["breakers"]).here(*here);
             let common = &args.common;
             common.list(&asked, "breakers", &columns, terminal).await
         }
@@ -62,8 +70,12 @@ pub(super) async fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Exit
                 .with("service", which.service.as_deref())
                 .with("function", which.function.as_deref())
                 .with("version", which.version.as_deref())
-                .with("instance", which.instance.as_deref());
-            let done = "closed at this gateway";
+                .with("instance", which.instance.as_deref())
+                .here(which.here);
+            let done = match which.here {
+                true => "closed at this gateway",
+                false => "closed at all gateways",
+            };
             args.common.change(&asked, done, terminal).await
         }
     }

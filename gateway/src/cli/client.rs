@@ -150,13 +150,6 @@ impl Gateway {
         }
     }
 
-    pub(super) fn put(&self, url: Url, json: String) -> RequestBuilder {
-        self.client
-            .put(url)
-            .header(CONTENT_TYPE, "application/json")
-            .body(json)
-    }
-
     /// Sends a request and reads the head of the answer.
     pub(super) async fn open(&self, request: RequestBuilder) -> Result<reqwest::Response, Failure> {
         request.send().await.map_err(|e| self.failure(&e))

@@ -25,8 +25,8 @@ enum Command {
     },
     /// Close one.
     Close {
-        /// Its number in the list.
-        id: u64,
+        /// Its id in the list, which names its gateway: that one has to be asked.
+        id: String,
         /// Why: its client is told.
         #[arg(long, default_value = "")]
         reason: String,
@@ -86,9 +86,8 @@ pub(super) async fn run(
             common.list(&asked, name, what.columns(), terminal).await
         }
         Command::Close { id, reason } => {
-            let number = id.to_string();
             let reason = Some(reason.as_str()).filter(|r| !r.is_empty());
-            let asked = Asked::new(Method::DELETE, [name, &number]).with("reason", reason);
+            let asked = Asked::new(Method::DELETE, [name, id]).with("reason", reason);
             let done = format!("{} {id}: closed", name.trim_end_matches('s'));
             common.change(&asked, &done, terminal).await
         }

@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 
-use super::{Exit, Failure, announce, logging};
+use super::{Exit, Failure, Terminal, announce, logging};
+use crate::admin::access::OperatorToken;
 use crate::app::{self, DevOptions};
-use crate::config::Log;
+use crate::config::{self, Environment, Log};
 
 /// Arguments of `sluice dev`.
 #[derive(Debug, clap::Args)]
@@ -33,8 +34,9 @@ pub struct Args {
 }
 
 impl Args {
-    pub(super) fn options(&self) -> DevOptions {
+    pub(super) fn options(&self, operators: Vec<OperatorToken>) -> DevOptions {
         DevOptions {
+            operators,
             http: self.http,
             admin: self.admin,
             nats: self.nats,
@@ -44,8 +46,19 @@ impl Args {
 }
 
 /// Runs until it is told to stop.
-pub(super) fn run(args: Args) -> Result<Exit, Failure> {
-    let options = args.options();
+pub(super) fn run(
+    args: Args,
+    env: &Environment,
+    terminal: &mut Terminal<'_>,
+) -> Result<Exit, Failure> {
+    let operators = match config::operators(env) {
+        Ok(operators) => operators,
+        Err(invalid) => {
+            super::check::report(&invalid, terminal)?;
+            return Ok(Exit::Usage);
+        }
+    };
+    let options = args.options(operators);
     let levels = logging::start(&Log {
         filter: args.log,
         json: false,

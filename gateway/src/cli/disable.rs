@@ -1,22 +1,17 @@
-//! `sluice disable` and `sluice enable`: switches a function off and on.
+//! `sluice disable` and `sluice enable`: `versions disable` and `versions enable` by their short
+//! names.
 
-use super::operator::Admin;
+use super::steer::Common;
+use super::versions::{Which, switch};
 use super::{Exit, Failure, Terminal};
 
 /// Arguments of `sluice disable` and `sluice enable`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Of which service.
-    service: String,
-    /// Which function.
-    function: String,
-    /// Which version; without it, the one that has none.
-    version: Option<String>,
-    /// Print the answer of the admin API.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    admin: Admin,
+    which: Which,
+    #[command(flatten)]
+    common: Common,
 }
 
 /// Switches it and says so.
@@ -25,50 +20,32 @@ pub(super) async fn run(
     disabled: bool,
     terminal: &mut Terminal<'_>,
 ) -> Result<Exit, Failure> {
-    let gateway = args.admin.gateway()?;
-    let mut url = gateway.url("/v1/functions")?;
-    if let Ok(mut path) = url.path_segments_mut() {
-        path.extend([&args.service, &args.function, "disabled"]);
-    }
-    if let Some(version) = &args.version {
-        url.query_pairs_mut().append_pair("version", version);
-    }
-    let request = gateway.put(url, serde_json::json!({ "disabled": disabled }).to_string());
-    let answer = args.admin.send(&gateway, request).await?;
-    if args.json {
-        writeln!(terminal.out, "{}", answer.text().trim())?;
-    } else {
-        let done = if disabled { "disabled" } else { "enabled" };
-        let (service, function) = (&args.service, &args.function);
-        let version = args.version.as_deref().unwrap_or_default();
-        let line = format!("{service}.{function} {version}");
-        writeln!(terminal.out, "{}: {done} at all gateways", line.trim_end())?;
-    }
-    Ok(Exit::Ok)
+    switch(&args.common, &args.which, disabled, terminal).await
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::super::testing::{Answer, Output, Server};
     use super::*;
 
-    fn args(server: &Server, version: Option<&str>) -> Args {
-        Args {
-            service: "demo".to_owned(),
-            function: "a/b".to_owned(),
-            version: version.map(str::to_owned),
-            json: false,
-            admin: Admin {
-                admin: server.url(),
-                token: Some("t".to_owned()),
-            },
-        }
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn args(server: &Server, words: &[&str]) -> Args {
+        let url = server.url();
+        let line = ["disable", "--admin", &url, "--token", "t"];
+        Line::parse_from(line.iter().chain(words)).args
     }
 
     #[tokio::test]
     async fn names_travel_escaped_and_refusals_are_told() {
         let server = Server::answering(vec![
-            Answer::new(200, r#"{"disabled":true}"#),
+            Answer::new(200, r#"{"disabled":true,"known":true}"#),
             Answer::new(
                 401,
                 r#"{"error_code":"unauthenticated","error":"this token is not known here"}"#,
@@ -76,7 +53,7 @@ mod tests {
         ])
         .await;
         let mut output = Output::default();
-        let args = args(&server, Some("1.2.0"));
+        let args = args(&server, &["demo", "a/b", "1.2.0"]);
         let exit = run(&args, true, &mut output.terminal()).await.unwrap();
         assert_eq!(exit, Exit::Ok);
         assert_eq!(output.out(), "demo.a/b 1.2.0: disabled at all gateways\n");
@@ -86,5 +63,37 @@ mod tests {
         );
         let failure = run(&args, false, &mut output.terminal()).await.unwrap_err();
         assert!(failure.to_string().contains("--token"), "{failure}");
+        assert!(matches!(failure, Failure::NotAllowed(_)), "{failure:?}");
+    }
+
+    #[tokio::test]
+    async fn a_version_that_nobody_has_is_said_to_be_so_with_those_that_there_are() {
+        for (words, answer, says) in [
+            (
+                &["demo", "add"][..],
+                r#"{"disabled":true,"known":false,"versions":["1.0.0","2.0.0"]}"#,
+                "it has the versions 1.0.0, 2.0.0",
+            ),
+            (
+                &["demo", "add", "9"],
+                r#"{"disabled":true,"known":false,"versions":[null]}"#,
+                "it has one version, without a name",
+            ),
+            (
+                &["demo", "ad"],
+                r#"{"disabled":true,"known":false,"versions":[]}"#,
+                "this gateway knows no such function",
+            ),
+        ] {
+            for json in [false, true] {
+                let server = Server::answering(vec![Answer::new(200, answer)]).await;
+                let mut output = Output::default();
+                let mut args = args(&server, words);
+                args.common.json = json;
+                let exit = run(&args, true, &mut output.terminal()).await.unwrap();
+                assert_eq!(exit, Exit::Between, "{answer} {json}");
+                assert_eq!(output.err().contains(says), !json, "{output:?}");
+            }
+        }
     }
 }

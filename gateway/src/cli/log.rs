@@ -1,17 +1,17 @@
-//! `sluice log`: the levels of a gateway's log, while it runs.
+//! `sluice log`: the levels of the gateways' logs, while they run.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::operator::decode;
-use super::steer::{Asked, Common};
+use super::steer::{Asked, Common, tell_silent};
 use super::terminal::printable;
 use super::{Exit, Failure, Terminal};
 
 /// Arguments of `sluice log`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The levels from now on, at this gateway: `debug`, or `warn,sluice_gateway::registry=debug`.
+    /// The levels from now on, at all gateways: `debug`, or `warn,sluice_gateway::registry=debug`.
     /// Without it, they are shown.
     #[arg(value_name = "LEVEL", conflicts_with = "reset")]
     level: Option<String>,
@@ -21,13 +21,16 @@ pub struct Args {
     /// Back to what the configuration says, now.
     #[arg(long)]
     reset: bool,
+    /// Only at the gateway that is asked; else at all of them.
+    #[arg(long)]
+    here: bool,
     #[command(flatten)]
     common: Common,
 }
 
 impl Args {
     fn asked(&self) -> Asked<'static> {
-        match &self.level {
+        let asked = match &self.level {
             Some(level) => {
                 let for_ms = self.seconds.map(|seconds| u64::from(seconds) * 1000);
                 let body = json!({ "filter": level, "for_ms": for_ms });
@@ -35,7 +38,8 @@ impl Args {
             }
             None if self.reset => Asked::new(Method::DELETE, ["log"]),
             None => Asked::new(Method::GET, ["log"]),
-        }
+        };
+        asked.here(self.here)
     }
 }
 
@@ -46,6 +50,34 @@ pub(super) async fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Exit
         return args.common.print(&answer, terminal);
     }
     let told: Value = decode(&answer)?;
+    let none = Vec::new();
+    let gateways = told["gateways"].as_array().unwrap_or(&none);
+    let all: Vec<(&str, String)> = gateways
+        .iter()
+        .filter(|said| said["error"].is_null())
+        .map(|said| {
+            (
+                said["gateway"].as_str().unwrap_or_default(),
+                line(&said["answer"]),
+            )
+        })
+        .collect();
+    match all.split_first() {
+        // As long as all say the same, whose it is tells nothing.
+        Some((first, others)) if others.iter().any(|(_, line)| *line != first.1) => {
+            for (gateway, line) in &all {
+                let line = format!("{gateway}: {line}");
+                writeln!(terminal.out, "{}", printable(&line))?;
+            }
+        }
+        _ => writeln!(terminal.out, "{}", printable(&line(&told)))?,
+    }
+    tell_silent(&told["gateways"], terminal)?;
+    Ok(Exit::Ok)
+}
+
+/// The levels of one gateway.
+fn line(told: &Value) -> String {
     let filter = told["filter"].as_str().unwrap_or_default();
     let configured = told["configured"].as_str().unwrap_or_default();
     let note = match told["reverts_in_ms"].as_u64() {
@@ -53,8 +85,7 @@ pub(super) async fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Exit
         None if filter != configured => format!(" (configured: {configured})"),
         None => String::new(),
     };
-    writeln!(terminal.out, "{}", printable(&format!("{filter}{note}")))?;
-    Ok(Exit::Ok)
+    format!("{filter}{note}")
 }
 
 #[cfg(test)]
@@ -103,5 +134,12 @@ mod tests {
         let kept = r#"{"filter":"warn","configured":"info","reverts_in_ms":null}"#;
         let (_, _, out) = asked(&["warn"], kept).await;
         assert_eq!(out, "warn (configured: info)\n");
+        let two = r#"{"filter":"warn","configured":"info","gateways":[
+            {"gateway":"g1","answer":{"filter":"warn","configured":"info"}},
+            {"gateway":"g2","answer":{"filter":"info","configured":"info"}},
+            {"gateway":"g3","error":"no answer"}]}"#;
+        let (what, _, out) = asked(&["warn", "--here"], two).await;
+        assert_eq!(what, "PUT /v1/log?here=true");
+        assert_eq!(out, "g1: warn (configured: info)\ng2: info\n");
     }
 }

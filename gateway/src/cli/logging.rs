@@ -3,18 +3,16 @@
 use std::io::IsTerminal;
 use std::sync::Arc;
 
-use tracing_subscriber::EnvFilter;
-
 use super::Failure;
 use crate::config::Log;
-use crate::telemetry::levels::Levels;
+use crate::telemetry::levels::{Levels, with_audit};
 
 /// Sends the log of the whole process to standard error. `None`: one runs already, and stays.
 ///
 /// # Errors
 /// When the filter is malformed.
 pub(super) fn start(log: &Log) -> Result<Option<Arc<Levels>>, Failure> {
-    let filter = EnvFilter::try_new(&log.filter)
+    let filter = with_audit(&log.filter)
         .map_err(|e| Failure::Usage(format!("the log filter {:?}: {e}", log.filter)))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

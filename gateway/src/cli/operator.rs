@@ -92,7 +92,13 @@ fn refused(answer: &Answer) -> Failure {
             } else {
                 ""
             };
-            Failure::Failed(format!("{}: {}{hint}", refusal.error_code, refusal.error))
+            let text = format!("{}: {}{hint}", refusal.error_code, refusal.error);
+            match answer.status.as_u16() {
+                400 | 422 => Failure::Usage(text),
+                401 | 403 => Failure::NotAllowed(text),
+                404 => Failure::Unknown(text),
+                _ => Failure::Failed(text),
+            }
         }
         Err(_) => strange(answer, ""),
     }

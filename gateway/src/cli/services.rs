@@ -61,7 +61,7 @@ struct Instance {
 
 /// A config that the gateway did not take.
 #[derive(Debug, Deserialize)]
-struct Refused {
+pub(super) struct Refused {
     service: Option<String>,
     instance: Option<String>,
     #[serde(default)]
@@ -95,13 +95,20 @@ fn print_listing(listing: &Listing, terminal: &mut Terminal<'_>) -> Result<(), F
         print_table(&instances(listing), terminal)?;
     }
     for refused in &listing.refused {
-        let name = |name: &Option<String>| name.clone().unwrap_or_else(|| "?".to_owned());
-        let (service, instance) = (name(&refused.service), name(&refused.instance));
-        let head = printable(&format!("refused: {service}, from {instance}"));
-        writeln!(terminal.out, "\n{head}")?;
-        for reason in &refused.reasons {
-            writeln!(terminal.out, "  {}", printable(&reason.to_string()))?;
-        }
+        writeln!(terminal.out)?;
+        print_refused(refused, terminal)?;
+    }
+    Ok(())
+}
+
+/// Who sent it, then a line for each reason.
+pub(super) fn print_refused(refused: &Refused, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
+    let name = |name: &Option<String>| name.clone().unwrap_or_else(|| "?".to_owned());
+    let (service, instance) = (name(&refused.service), name(&refused.instance));
+    let head = printable(&format!("refused: {service}, from {instance}"));
+    writeln!(terminal.out, "{head}")?;
+    for reason in &refused.reasons {
+        writeln!(terminal.out, "  {}", printable(&reason.to_string()))?;
     }
     Ok(())
 }

@@ -45,6 +45,11 @@ impl<'a> Asked<'a> {
         self
     }
 
+    /// Only of the gateway that is asked, where it would ask the others too.
+    pub(super) fn here(self, here: bool) -> Self {
+        self.with("here", here.then_some("true"))
+    }
+
     pub(super) fn body(mut self, body: Value) -> Self {
         self.body = Some(body);
         self
@@ -75,17 +80,24 @@ impl Common {
         terminal: &mut Terminal<'_>,
     ) -> Result<Exit, Failure> {
         let answer = self.ask(asked).await?;
-        if self.json {
-            return self.print(&answer, terminal);
-        }
         let told: Value = decode(&answer)?;
-        let hint = if told["known"] == false {
-            " (this gateway does not know it now; it holds as soon as it comes)"
+        let unknown = told["known"] == false;
+        let exit = if unknown { Exit::Between } else { Exit::Ok };
+        if self.json {
+            self.print(&answer, terminal)?;
+            return Ok(exit);
+        }
+        if unknown {
+            let (name, _) = done.split_once(": ").unwrap_or((done, ""));
+            let there_are = there_are(&told["versions"]);
+            let text = "nothing has changed now, it will hold as soon as that comes";
+            let line = printable(&format!("{name}: {there_are}: {text}"));
+            writeln!(terminal.err, "{line}")?;
         } else {
-            ""
-        };
-        writeln!(terminal.out, "{}{hint}", printable(done))?;
-        Ok(Exit::Ok)
+            writeln!(terminal.out, "{}", printable(done))?;
+        }
+        tell_silent(&told["gateways"], terminal)?;
+        Ok(exit)
     }
 
     /// Sends a question, and prints the list `name` of the answer: a column for each of `columns`,
@@ -103,6 +115,7 @@ impl Common {
         }
         let told: Value = decode(&answer)?;
         let all = told[name].as_array().map(Vec::as_slice).unwrap_or_default();
+        tell_silent(&told["silent"], terminal)?;
         if all.is_empty() {
             writeln!(terminal.err, "no {name}")?;
             return Ok(Exit::Ok);
@@ -132,6 +145,35 @@ impl Common {
     }
 }
 
+/// Tells of the gateways of a list that said nothing, and why.
+pub(super) fn tell_silent(gateways: &Value, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
+    for said in gateways.as_array().map(Vec::as_slice).unwrap_or_default() {
+        if let (Some(gateway), Some(error)) = (said["gateway"].as_str(), said["error"].as_str()) {
+            let line = printable(&format!("gateway {gateway}: {error}"));
+            writeln!(terminal.err, "{line}")?;
+        }
+    }
+    Ok(())
+}
+
+/// Which versions of a function there are, where somebody named another one.
+fn there_are(versions: &Value) -> String {
+    let all = versions.as_array().map(Vec::as_slice).unwrap_or_default();
+    let named: Vec<&str> = all.iter().filter_map(Value::as_str).collect();
+    match (all.len(), named.len()) {
+        (0, _) => "this gateway knows no such function".to_owned(),
+        (1, 0) => "it has one version, without a name".to_owned(),
+        (all, named_ones) => {
+            let more = if all > named_ones {
+                ", and one without a name"
+            } else {
+                ""
+            };
+            format!("it has the versions {}{more}", named.join(", "))
+        }
+    }
+}
+
 /// A value for people: `a.b` is the field `b` of the field `a`; a time that ends in `_ms` or
 /// `_ms_ago` is shown in seconds.
 fn cell(one: &Value, at: &str) -> String {
@@ -140,7 +182,7 @@ fn cell(one: &Value, at: &str) -> String {
         Value::Null | Value::Bool(false) => "-".to_owned(),
         Value::Bool(true) => "yes".to_owned(),
         Value::String(text) => text.clone(),
-        Value::Number(ms) if at.ends_with("_ms") || at.ends_with("_ms_ago") => {
+        Value::Number(ms) if at.ends_with("_ms") || at.ends_with("ms_ago") => {
             format!("{:.1} s", ms.as_f64().unwrap_or(0.0) / 1000.0)
         }
         Value::Number(secs) if matches!(at.rsplit('.').next(), Some("sunset" | "at" | "last")) => {

@@ -15,8 +15,6 @@ use super::steer::Common;
 use super::traffic::{Traffic, View};
 use super::{Exit, Failure, Terminal};
 
-/// Rates of instances are over about this time.
-const WINDOW: Duration = Duration::from_secs(5);
 /// How long a key may wait until it is noticed that the screen is left.
 const KEYS: Duration = Duration::from_millis(100);
 
@@ -35,13 +33,10 @@ pub struct Args {
 
 /// Shows views until `q`, or one.
 pub(super) async fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Exit, Failure> {
-    let mut views = Views::default();
     let interval = Duration::from_secs(args.interval);
     // The first question tells what is wrong, before any screen.
-    views.next(&args.common).await?;
+    let view = look(&args.common).await?;
     if args.once || args.common.json || !std::io::stdout().is_terminal() {
-        tokio::time::sleep(interval).await;
-        let view = views.next(&args.common).await?;
         if args.common.json {
             let json = serde_json::to_string(&view).map_err(|e| Failure::Failed(e.to_string()))?;
             writeln!(terminal.out, "{json}")?;
@@ -51,7 +46,7 @@ pub(super) async fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Exit
         return Ok(Exit::Ok);
     }
     let mut screen = ratatui::try_init()?;
-    let shown = show(&mut screen, &mut views, args, interval).await;
+    let shown = show(&mut screen, view, args, interval).await;
     ratatui::try_restore()?;
     shown?;
     Ok(Exit::Ok)
@@ -59,16 +54,16 @@ pub(super) async fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Exit
 
 async fn show(
     screen: &mut ratatui::DefaultTerminal,
-    views: &mut Views,
+    mut view: View,
     args: &Args,
     interval: Duration,
 ) -> Result<(), Failure> {
     let mut keys = keys();
-    let (mut view, mut fault) = (View::default(), None);
-    let mut due = Instant::now();
+    let mut fault = None;
+    let mut due = Instant::now() + interval;
     loop {
         if Instant::now() >= due {
-            match views.next(&args.common).await {
+            match look(&args.common).await {
                 Ok(now) => (view, fault) = (now, None),
                 // It may come back; what was seen last stays.
                 Err(failure) => fault = Some(failure.to_string()),
@@ -121,28 +116,7 @@ fn keys() -> mpsc::Receiver<Key> {
     receiver
 }
 
-/// The views of the last seconds.
-#[derive(Debug, Default)]
-struct Views(std::collections::VecDeque<(Instant, View)>);
-
-impl Views {
-    async fn next(&mut self, common: &Common) -> Result<View, Failure> {
-        let (_, answers) = ask::<Traffic>(common, &get(["cluster", "stats"])).await?;
-        let (now, view) = (Instant::now(), View::of(&answers));
-        self.0.push_back((now, view.clone()));
-        // One that is older than the window stays, to compare with.
-        while self
-            .0
-            .get(1)
-            .is_some_and(|(at, _)| now.duration_since(*at) >= WINDOW)
-        {
-            self.0.pop_front();
-        }
-        Ok(match self.0.front() {
-            Some((at, before)) if *at < now => {
-                view.since(before, now.duration_since(*at).as_secs_f64())
-            }
-            _ => view,
-        })
-    }
+async fn look(common: &Common) -> Result<View, Failure> {
+    let (_, answers) = ask::<Traffic>(common, &get(["cluster", "stats"])).await?;
+    Ok(View::of(&answers))
 }

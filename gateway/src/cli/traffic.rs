@@ -41,6 +41,12 @@ struct Function {
 #[derive(Debug, Clone, Deserialize)]
 struct Instance {
     instance: String,
+    #[serde(default)]
+    state: String,
+    #[serde(default)]
+    rate_1m: f64,
+    #[serde(default)]
+    error_rate: f64,
     calls: u64,
     errors: u64,
     in_flight: u64,
@@ -101,14 +107,16 @@ pub(super) struct InstanceLine {
     /// Attempts since the gateways started, and failed ones of them.
     pub(super) calls: u64,
     pub(super) errors: u64,
-    /// Attempts per second since the view before.
-    pub(super) rate: Option<f64>,
-    /// The share of them that failed; without any, of all since the start.
+    /// Attempts per second, over the last minute.
+    pub(super) rate_1m: f64,
+    /// The share of them that failed, 0 to 1.
     pub(super) error_rate: f64,
     pub(super) p50_ms: f64,
     pub(super) p99_ms: f64,
     pub(super) in_flight: u64,
     pub(super) capacity: u64,
+    /// `ready`, `drained`, `silent`, …: the first gateway's that says something else than ready.
+    pub(super) state: String,
     pub(super) breaker: String,
 }
 
@@ -169,29 +177,6 @@ impl View {
         view
     }
 
-    /// Rates of instances, from a view that is `seconds` older.
-    pub(super) fn since(mut self, before: &Self, seconds: f64) -> Self {
-        let known: BTreeMap<&str, &InstanceLine> = before
-            .instances
-            .iter()
-            .map(|i| (i.name.as_str(), i))
-            .collect();
-        for instance in &mut self.instances {
-            let Some(before) = known.get(instance.name.as_str()) else {
-                continue;
-            };
-            // A gateway that restarted counts from zero.
-            let calls = instance.calls.saturating_sub(before.calls);
-            let errors = instance.errors.saturating_sub(before.errors);
-            instance.rate = Some(calls as f64 / seconds.max(0.001));
-            if calls > 0 {
-                instance.error_rate = share(errors.min(calls), calls);
-            }
-        }
-        self.order();
-        self
-    }
-
     fn order(&mut self) {
         let worse = |a: (u8, f64, f64), b: (u8, f64, f64)| {
             let rates = b.1.total_cmp(&a.1).then(b.2.total_cmp(&a.2));
@@ -203,7 +188,7 @@ impl View {
             worse(key(a), key(b)).then_with(|| a.name.cmp(&b.name))
         });
         self.instances.sort_by(|a, b| {
-            let key = |i: &InstanceLine| (rank(&i.breaker), i.error_rate, i.calls as f64);
+            let key = |i: &InstanceLine| (rank(&i.breaker), i.error_rate, i.rate_1m);
             worse(key(a), key(b)).then_with(|| a.name.cmp(&b.name))
         });
     }
@@ -236,12 +221,8 @@ fn named<T>(all: BTreeMap<String, T>, name: impl Fn(&mut T, String)) -> Vec<T> {
     all.into_iter().map(one).collect()
 }
 
-fn share(part: u64, of: u64) -> f64 {
-    if of == 0 {
-        0.0
-    } else {
-        part as f64 / of as f64
-    }
+fn share(part: f64, of: f64) -> f64 {
+    if of > 0.0 { part / of } else { 0.0 }
 }
 
 fn function_name(service: &str, function: &str, version: &Option<String>) -> String {
@@ -269,11 +250,7 @@ impl FunctionLine {
         self.calls += of.calls_total;
         self.rate_1s += of.rate_1s;
         self.rate_1m += of.rate_1m;
-        self.error_rate = if self.rate_1m > 0.0 {
-            failed / self.rate_1m
-        } else {
-            0.0
-        };
+        self.error_rate = share(failed, self.rate_1m);
         self.p50_ms = self.p50_ms.max(of.p50_ms);
         self.p99_ms = self.p99_ms.max(of.p99_ms);
         self.in_flight += of.in_flight;
@@ -285,9 +262,14 @@ impl FunctionLine {
 
 impl InstanceLine {
     fn add(&mut self, of: &Instance) {
+        let failed = self.rate_1m * self.error_rate + of.rate_1m * of.error_rate;
         self.calls += of.calls;
         self.errors += of.errors;
-        self.error_rate = share(self.errors, self.calls);
+        self.rate_1m += of.rate_1m;
+        self.error_rate = share(failed, self.rate_1m);
+        if self.state.is_empty() || self.state == "ready" {
+            self.state.clone_from(&of.state);
+        }
         self.p50_ms = self.p50_ms.max(of.p50_ms);
         self.p99_ms = self.p99_ms.max(of.p99_ms);
         self.in_flight += of.in_flight;
@@ -319,9 +301,13 @@ pub(super) mod tests {
                          "by_code": {"ok": 30, "worker_error": 20, "timeout": 10}},
                     ],
                     "instances": [
-                        {"instance": "good", "calls": 100, "errors": 0, "in_flight": 1,
+                        {"instance": "good", "state": "ready", "rate_1m": 2.0, "error_rate": 0.0,
+                         "calls": 100, "errors": 0, "in_flight": 1,
                          "reported_in_flight": 2, "capacity": 64, "p50_ms": 1.0, "p99_ms": 2.0},
-                        {"instance": "bad", "calls": 100, "errors": errors, "in_flight": 0,
+                        {"instance": "bad", "state": if id == "a" { "ready" } else { "drained" },
+                         "rate_1m": if id == "a" { 3.0 } else { 1.0 },
+                         "error_rate": if id == "a" { 0.0 } else { errors as f64 / 100.0 },
+                         "calls": 100, "errors": errors, "in_flight": 0,
                          "reported_in_flight": 0, "capacity": 64, "p50_ms": 1.0, "p99_ms": 2.0},
                     ],
                 }},
@@ -353,33 +339,12 @@ pub(super) mod tests {
             (bad.name.as_str(), bad.breaker.as_str()),
             ("demo/bad", "open")
         );
-        assert_eq!((bad.calls, bad.errors, bad.error_rate), (200, 80, 0.4));
+        assert_eq!((bad.calls, bad.errors), (200, 80));
+        // Of the last minute: 40 % of one call a second, and none of three.
+        assert_eq!((bad.rate_1m, bad.error_rate), (4.0, 0.1));
+        assert_eq!(bad.state, "drained");
         let (rate, failed) = view.total();
         assert!((rate - 14.0).abs() < 1e-9 && (failed - 1.0 / 12.0).abs() < 1e-9);
         assert_eq!(view.open(), 1);
-    }
-
-    #[test]
-    fn rates_of_instances_are_of_the_time_between_two_views() {
-        let (before, mut now) = (View::of(&answers(40)), View::of(&answers(40)));
-        for instance in &mut now.instances {
-            if instance.name == "demo/good" {
-                instance.calls += 10;
-                instance.errors += 9;
-            }
-        }
-        let view = now.since(&before, 2.0);
-        let good = view
-            .instances
-            .iter()
-            .find(|i| i.name == "demo/good")
-            .unwrap();
-        assert_eq!((good.rate, good.error_rate), (Some(5.0), 0.9));
-        // Nothing was sent to it since: what it did before still counts.
-        assert_eq!(view.instances[0].name, "demo/bad");
-        assert_eq!(
-            (view.instances[0].rate, view.instances[0].error_rate),
-            (Some(0.0), 0.4)
-        );
     }
 }

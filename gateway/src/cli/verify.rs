@@ -17,8 +17,8 @@ pub struct Args {
     common: Common,
 }
 
-/// Asks all gateways: 0 if every live instance runs that version, 1 if not, 3 if nobody knows the
-/// service or its versions.
+/// Asks all gateways: 0 if every live instance runs that version, 1 if not or if none lives, 3 if
+/// nobody knows the service, or its workers announce no version.
 pub(super) async fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Exit, Failure> {
     let asked = get(["verify", &args.service, &args.version]);
     let (answer, answers) = ask::<Verified>(&args.common, &asked).await?;
@@ -36,6 +36,8 @@ pub(super) async fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Exit
             Verdict::Matched => "matched",
             Verdict::Mismatch => "mismatch",
             Verdict::NotFound => "not found",
+            Verdict::NoVersion => "its workers announce no config_version",
+            Verdict::NoInstances => "no instance lives",
         };
         let (matching, live) = (verified.matching_instances, verified.live_instances);
         rows.push(vec![
@@ -51,7 +53,8 @@ pub(super) async fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Exit
 }
 
 fn judge(results: &[Verdict], silent: bool) -> Exit {
-    if results.iter().all(|r| *r == Verdict::NotFound) {
+    let knows_none = |r: &Verdict| matches!(r, Verdict::NotFound | Verdict::NoVersion);
+    if results.iter().all(knows_none) {
         Exit::Between
     } else if !silent && results.iter().all(|r| *r == Verdict::Matched) {
         Exit::Ok
@@ -66,13 +69,17 @@ mod tests {
 
     #[test]
     fn every_gateway_counts() {
-        use Verdict::{Matched, Mismatch, NotFound};
+        use Verdict::{Matched, Mismatch, NoInstances, NoVersion, NotFound};
         for (results, silent, exit) in [
             (vec![Matched, Matched], false, Exit::Ok),
             (vec![Matched], true, Exit::Failed),
             (vec![Matched, Mismatch], false, Exit::Failed),
             (vec![Matched, NotFound], false, Exit::Failed),
             (vec![NotFound], false, Exit::Between),
+            (vec![NoVersion, NotFound], false, Exit::Between),
+            (vec![NoVersion, Matched], false, Exit::Failed),
+            (vec![NoInstances], false, Exit::Failed),
+            (vec![Matched, NoInstances], false, Exit::Failed),
         ] {
             assert_eq!(judge(&results, silent), exit, "{results:?} {silent}");
         }

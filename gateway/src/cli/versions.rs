@@ -59,8 +59,9 @@ struct Filter {
     state: Option<String>,
 }
 
+/// Which version of a function.
 #[derive(Debug, clap::Args)]
-struct Which {
+pub(super) struct Which {
     /// Of which service.
     service: String,
     /// Which function.
@@ -136,18 +137,11 @@ impl Which {
 /// Asks once, or changes one thing.
 pub(super) async fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Exit, Failure> {
     let common = &args.common;
-    let switch = |which: &Which, disabled: bool| {
-        let done = if disabled { "disabled" } else { "enabled" };
-        let done = format!("{}: {done} at all gateways", which.name());
-        (done, json!({ "disabled": disabled }))
-    };
     match &args.command {
         Command::List(filter) => list(common, filter, terminal).await,
         Command::Disable(which) | Command::Enable(which) => {
             let off = matches!(args.command, Command::Disable(_));
-            let (done, body) = switch(which, off);
-            let asked = which.asked(Method::PUT, "disabled").body(body);
-            common.change(&asked, &done, terminal).await
+            switch(common, which, off, terminal).await
         }
         Command::Delete(which) => {
             let done = format!("{}: deleted at all gateways", which.name());
@@ -202,6 +196,20 @@ pub(super) async fn run(args: &Args, terminal: &mut Terminal<'_>) -> Result<Exit
             common.list(&asked, "callers", &columns, terminal).await
         }
     }
+}
+
+/// Switches a version off or on.
+pub(super) async fn switch(
+    common: &Common,
+    which: &Which,
+    disabled: bool,
+    terminal: &mut Terminal<'_>,
+) -> Result<Exit, Failure> {
+    let done = if disabled { "disabled" } else { "enabled" };
+    let done = format!("{}: {done} at all gateways", which.name());
+    let body = json!({ "disabled": disabled });
+    let asked = which.asked(Method::PUT, "disabled").body(body);
+    common.change(&asked, &done, terminal).await
 }
 
 async fn list(

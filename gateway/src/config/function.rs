@@ -24,6 +24,18 @@ pub struct FixedFunction {
     pub spec: Value,
 }
 
+impl FixedFunction {
+    /// As `[[function]]` has it.
+    pub(crate) fn to_json(&self) -> Value {
+        let mut fields = self.spec.clone();
+        if let Some(fields) = fields.as_object_mut() {
+            fields.insert("service".to_owned(), self.service.as_str().into());
+            fields.insert("subject".to_owned(), self.subject.as_str().into());
+        }
+        fields
+    }
+}
+
 /// Reads all fixed functions. Those with mistakes are left out.
 pub(super) fn read(reader: &mut Reader<'_>) -> Vec<FixedFunction> {
     let Some(file) = reader.file else {

@@ -27,6 +27,29 @@ section! {
             what: "origins such as \"https://app.example.com\", or \"*\"",
             check: check_origin,
         };
+        /// Headers that browsers of those origins may send, besides the gateway's own and those of
+        /// `versions.sources`; `*` for any.
+        cors_headers: Vec<String> = Vec::new(), List {
+            what: "names of headers such as \"x-tenant\"",
+            check: check_header,
+        };
+        /// Headers of answers that browsers of those origins may look at, besides the gateway's own;
+        /// `*` for any.
+        cors_expose: Vec<String> = Vec::new(), List {
+            what: "names of headers such as \"x-total\"",
+            check: check_header,
+        };
+        /// Content codings for clients that ask for them, the preferred one first; none: bodies are
+        /// sent as they are.
+        compression: Vec<String> = vec!["zstd".to_owned(), "br".to_owned(), "gzip".to_owned()], List {
+            what: "\"zstd\", \"br\" and \"gzip\"",
+            check: |text| match text {
+                "zstd" | "br" | "gzip" => Ok(()),
+                other => Err(format!("{other:?}: expected \"zstd\", \"br\" or \"gzip\"")),
+            },
+        };
+        /// Bodies with fewer bytes are sent as they are.
+        compression_min_bytes: usize = 1024, Bytes::within(0..=1 << 30);
         /// Proxies whose word on a client's address counts: addresses and networks such as
         /// `10.0.0.0/8`.
         trusted_proxies: Vec<String> = Vec::new(), List {
@@ -51,6 +74,13 @@ section! {
         tls_key_file: Option<PathBuf> = None, ReadableFile;
         /// Authorities in PEM; with it, only clients with a certificate of theirs may connect.
         tls_client_ca_file: Option<PathBuf> = None, ReadableFile;
+    }
+}
+
+fn check_header(text: &str) -> Result<(), String> {
+    match http::HeaderName::from_bytes(text.as_bytes()) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(format!("{text:?} is no name of a header")),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::kind::number::{Bytes, Count, Flag, Millis};
 use super::kind::secret::Secret;
-use super::kind::text::{List, Optional, ReadableFile, Text};
+use super::kind::text::{List, ReadableFile, Text, Url};
 use super::section::section;
 
 section! {
@@ -18,8 +18,11 @@ section! {
         /// A file with a JSON Web Key Set. It is read again every `jwks_refresh_ms`.
         jwks_file: Option<PathBuf> = None, ReadableFile;
         /// Where a JSON Web Key Set is fetched: `https://`, or `http://` inside a network that is
-        /// trusted.
-        jwks_url: Option<String> = None, Optional("a URL such as \"https://id.example.com/.well-known/jwks.json\"");
+        /// trusted. May hold a user and a password (HTTP Basic); they are masked wherever it is shown.
+        jwks_url: Option<String> = None, Url {
+            what: "a URL such as \"https://id.example.com/.well-known/jwks.json\"",
+            check: |_| Ok(()),
+        };
         /// How often the set is fetched again, or its file read.
         jwks_refresh: Duration = Duration::from_secs(600), Millis::within(1000..=86_400_000);
         /// After a key that nobody knows the set is fetched again, at most once in so long.

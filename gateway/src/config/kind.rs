@@ -8,6 +8,7 @@ pub(crate) mod text;
 use std::borrow::Cow;
 use std::fmt;
 
+use serde_json::Value as Json;
 use toml::de::DeValue;
 
 /// A kind of value. One reading serves the file and the environment alike, through [`Raw`].
@@ -30,6 +31,12 @@ pub(crate) trait Kind {
 
     /// The value in TOML; `None`: there is none to show.
     fn show(&self, value: &Self::Value) -> Option<String>;
+
+    /// The value as JSON, in the form that the file takes; kinds that hold secrets mask them.
+    fn json(&self, value: &Self::Value) -> Json {
+        self.show(value)
+            .map_or(Json::Null, |toml| json_of_toml(&toml))
+    }
 
     /// Prints the value for debugging; kinds that hold secrets mask them.
     fn debug(&self, value: &Self::Value, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -125,6 +132,15 @@ fn shortened(text: &str) -> Cow<'_, str> {
         Some((end, _)) => format!("{}…", &text[..end]).into(),
         None => text.into(),
     }
+}
+
+/// What a value in TOML is in JSON.
+fn json_of_toml(value: &str) -> Json {
+    let table: Result<toml::Table, _> = format!("value = {value}").parse();
+    let value = table.ok().and_then(|mut table| table.remove("value"));
+    value.map_or(Json::Null, |value| {
+        serde_json::to_value(value).unwrap_or_default()
+    })
 }
 
 /// Text as TOML has it.

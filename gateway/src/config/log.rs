@@ -22,23 +22,58 @@ section! {
 
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
+/// Modules that log; all that they say is meant where one stands without a level.
+const TARGETS: [&str; 20] = [
+    "sluice",
+    "sluice_broker",
+    "sluice_demo",
+    "sluice_gateway",
+    "sluice_protocol",
+    "sluice_telemetry",
+    "sluice_worker",
+    "async_nats",
+    "axum",
+    "h2",
+    "hyper",
+    "hyper_util",
+    "mio",
+    "opentelemetry",
+    "redis",
+    "reqwest",
+    "rustls",
+    "tokio",
+    "tonic",
+    "tower",
+];
+
 pub(crate) fn check_filter(text: &str) -> Result<(), String> {
     if text.trim().is_empty() {
         return Err("an empty filter would log errors alone; write \"error\" for that".to_owned());
     }
     EnvFilter::try_new(text).map_err(|e| format!("{text:?}: {e}"))?;
-    // A misspelt level is taken for the name of a module, and nothing would be logged.
-    for word in text.split(',').map(str::trim) {
-        let is_level = LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
-        let is_plain = word.chars().all(|c| c.is_ascii_alphabetic());
-        if is_plain
-            && !is_level
-            && let Some(level) = closest(word, LEVELS)
-        {
-            return Err(format!("{word:?} is no level (did you mean {level}?)"));
-        }
+    text.split(',').map(str::trim).try_for_each(check_word)
+}
+
+/// A misspelt level is taken for the name of a module, and nothing would be logged.
+fn check_word(word: &str) -> Result<(), String> {
+    // With a level, a span or a field it is no bare word.
+    if word.is_empty() || word.contains(['=', '[']) {
+        return Ok(());
     }
-    Ok(())
+    let is_level = LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
+    let first = word.split("::").next().unwrap_or(word);
+    // By number, too: 0 is off, 5 is trace.
+    if is_level || TARGETS.contains(&first) || matches!(word.parse(), Ok(0_u8..=5)) {
+        return Ok(());
+    }
+    if let Some(near) = closest(word, LEVELS.into_iter().chain(TARGETS)) {
+        return Err(format!("{word:?} is no level (did you mean {near}?)"));
+    }
+    Err(format!(
+        "{word:?} is no level, and no module that is known to log; levels are {}; write \
+         {word}=debug for another module",
+        LEVELS.join(", ")
+    ))
 }
 
 #[cfg(test)]
@@ -47,11 +82,25 @@ mod tests {
 
     #[test]
     fn filters() {
-        for good in ["info", "WARN", "off", "info,sluice_gateway=debug", "hyper"] {
+        for good in [
+            "info",
+            "WARN",
+            "off",
+            "info,sluice_gateway=debug",
+            "hyper",
+            "xyz=trace",
+            "sluice_gateway::registry",
+            "[call{user=ann}]=debug,info",
+            "info,",
+        ] {
             assert_eq!(check_filter(good), Ok(()), "{good}");
         }
         assert!(check_filter("ifno").unwrap_err().contains("mean info"));
         assert!(check_filter("hyper=loud").unwrap_err().contains("loud"));
         assert!(check_filter(" ").is_err());
+        for bad in ["xyz", "info,xyz", "sluice_gatway", "xyz::registry", "6"] {
+            let why = check_filter(bad).unwrap_err();
+            assert!(why.contains("is no level"), "{bad}: {why}");
+        }
     }
 }

@@ -75,6 +75,10 @@ impl Kind for Seed {
         None
     }
 
+    fn json(&self, value: &Option<String>) -> serde_json::Value {
+        Secret.json(value)
+    }
+
     fn debug(&self, value: &Option<String>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Secret.debug(value, f)
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::kind::number::Millis;
 use super::kind::secret::Secret;
-use super::kind::text::{List, Optional, ReadableFile, Text};
+use super::kind::text::{List, Optional, ReadableFile, Text, without_secrets};
 use super::kind::{Kind, Raw, quoted};
 use super::section::section;
 
@@ -151,16 +151,14 @@ impl Kind for RedisUrl {
         None
     }
 
+    fn json(&self, value: &Option<String>) -> serde_json::Value {
+        value.as_deref().map(without_secrets).into()
+    }
+
     fn debug(&self, value: &Option<String>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = value.as_deref().map(without_secrets);
         fmt::Debug::fmt(&shown, f)
     }
-}
-
-/// The parameters of a socket's address may hold a password too.
-fn without_secrets(url: &str) -> String {
-    let address = url.split(['?', '#']).next().unwrap_or_default();
-    super::without_password(address)
 }
 
 /// The message repeats nothing of the address: it may hold a password.

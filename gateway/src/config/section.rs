@@ -87,7 +87,7 @@ pub(crate) trait Section: Default {
 }
 
 /// A section as it runs: by option its value, and whether that is the default.
-pub(crate) type Running = (&'static str, Vec<(String, String, bool)>);
+pub(crate) type Running = (&'static str, Vec<(String, serde_json::Value, bool)>);
 
 /// One option of it.
 pub(crate) fn running_option<K: Kind>(
@@ -95,12 +95,12 @@ pub(crate) fn running_option<K: Kind>(
     kind: K,
     value: &K::Value,
     default: &K::Value,
-) -> (String, String, bool)
+) -> (String, serde_json::Value, bool)
 where
     K::Value: PartialEq,
 {
     let name = option_name(field, &kind);
-    (name, format!("{:?}", Shown(kind, value)), value == default)
+    (name, kind.json(value), value == default)
 }
 
 /// Prints an option's value for debugging as its kind wants it: secrets masked.

@@ -6,7 +6,7 @@ use toml::de::DeValue;
 
 use super::kind::number::{Count, Flag, Millis};
 use super::kind::secret::Secret;
-use super::kind::text::{Optional, Text};
+use super::kind::text::{Text, Url};
 use super::kind::{Kind, Raw};
 use super::section::section;
 
@@ -15,7 +15,7 @@ section! {
     ["telemetry"] TelemetryOptions {
         /// Where spans go: a collector that takes OTLP over gRPC. Without one no spans are made, and
         /// what clients send of their traces is passed on to workers as it came.
-        otlp_endpoint: Option<String> = None, Endpoint;
+        otlp_endpoint: Option<String> = None, Url { what: ENDPOINT, check: endpoint };
         /// Headers of each export, for tokens of collectors: `name=value`, several separated by commas.
         otlp_headers: Option<String> = None, Secret;
         /// What part of the calls is traced whose clients send no `traceparent`. For others the
@@ -36,38 +36,32 @@ section! {
         export_delay: Duration = Duration::from_secs(1), Millis::within(10..=60_000);
         /// Most spans that wait; more are dropped and counted.
         queue: usize = 8192, Count::within(512..=1_000_000);
+        /// Whether metrics have series by instance (`sluice_instance_…`). They come and go with
+        /// instances, which have a name of their own for each process; without them the backend
+        /// keeps fewer series, and `sluice top` shows instances all the same.
+        instance_series: bool = true, Flag;
         /// Whether each call that ends is one line of the log, at level info; otherwise at debug.
         access_log: bool = false, Flag;
     }
 }
 
-/// Where a collector listens; empty means none.
-struct Endpoint;
+const ENDPOINT: &str = "`http://host:4317` or `https://host:4317`";
 
-impl Kind for Endpoint {
-    type Value = Option<String>;
-
-    fn describe(&self) -> String {
-        "`http://host:4317` or `https://host:4317`".to_owned()
+/// Where a collector listens. Nothing signs in by that address: a password in it would be left out
+/// silently, and stand in configurations all the same.
+fn endpoint(text: &str) -> Result<(), String> {
+    let uri: Option<http::Uri> = text.parse().ok();
+    let is_http = |u: &http::Uri| matches!(u.scheme_str(), Some("http" | "https"));
+    if !uri.is_some_and(|u| is_http(&u) && u.authority().is_some()) {
+        return Err(format!("expected {ENDPOINT}"));
     }
-
-    fn parse(&self, raw: &Raw<'_>) -> Result<Option<String>, Vec<String>> {
-        let text = Optional("text").parse(raw)?;
-        let is_url = |text: &String| {
-            let uri: Option<http::Uri> = text.parse().ok();
-            uri.is_some_and(|u| {
-                u.authority().is_some() && matches!(u.scheme_str(), Some("http" | "https"))
-            })
-        };
-        match text {
-            Some(text) if !is_url(&text) => Err(self.unexpected(raw)),
-            text => Ok(text),
-        }
+    if text.contains('@') {
+        return Err(format!(
+            "must hold no user and password: name them in telemetry.otlp_headers; expected \
+             {ENDPOINT}"
+        ));
     }
-
-    fn show(&self, value: &Option<String>) -> Option<String> {
-        Optional("text").show(value)
-    }
+    Ok(())
 }
 
 /// A share.
@@ -122,10 +116,19 @@ mod tests {
         for bad in ["", "1.1", "-0.1", "NaN", "half", "inf"] {
             assert!(Ratio.parse(&Raw::Text(bad)).is_err(), "{bad}");
         }
-        assert_eq!(Endpoint.parse(&Raw::Text("")), Ok(None));
-        assert!(Endpoint.parse(&Raw::Text("http://collector:4317")).is_ok());
-        for bad in ["collector:4317", "/x", "ftp://x", "http://"] {
-            assert!(Endpoint.parse(&Raw::Text(bad)).is_err(), "{bad}");
+        assert_eq!(endpoint("http://collector:4317"), Ok(()));
+        for bad in [
+            "collector:4317",
+            "/x",
+            "ftp://x",
+            "http://",
+            "http://ann:hunter2@c:4317",
+            "http://hunter2@c",
+            "http://ann:hun/ter2@c",
+            "hunter2",
+        ] {
+            let why = endpoint(bad).unwrap_err();
+            assert!(!why.contains("hun"), "{why}");
         }
     }
 

@@ -119,6 +119,8 @@ fn every_option_can_come_from_the_environment() {
                 "services" => "users".to_owned(),
                 "tokens" => "ops 0123456789abcdef *".to_owned(),
                 "cors_origins" | "check_origin" => "*".to_owned(),
+                "compression" => "gzip".to_owned(),
+                "cors_headers" | "cors_expose" => "x-tenant".to_owned(),
                 "topics" => "rpc:* call reply".to_owned(),
                 "sources" => "field".to_owned(),
                 "default" if section.name == "versions" => "1".to_owned(),
@@ -202,10 +204,70 @@ fn secrets_are_masked_in_debug() {
         ("SLUICE_NATS_USER", "gateway"),
         ("SLUICE_NATS_PASSWORD", "hunter2"),
         ("SLUICE_REGISTRY_SECRETS", "users=hunter2hunter2hunter2"),
+        ("SLUICE_REDIS_URL", "redis://u:hunter2,hunter2@h:1/0"),
+        (
+            "SLUICE_JWT_JWKS_URL",
+            "https://u:hunter2@h/keys?key=hunter2",
+        ),
+        ("SLUICE_JWT_AUDIENCES", "sluice"),
+        ("SLUICE_TELEMETRY_OTLP_ENDPOINT", "http://h:4317"),
+        ("SLUICE_TELEMETRY_OTLP_HEADERS", "authorization=hunter2"),
+        ("SLUICE_ADMIN_TOKENS", "ann hunter2hunter2hunter2 *"),
     ];
-    let shown = format!("{:?}", load("", &env).unwrap());
+    let config = load("", &env).unwrap().config;
+    let shown = format!("{config:?}");
     assert!(!shown.contains("hunter2"), "{shown}");
     assert!(shown.contains("\"users\": \"***\""));
+    let running = config.running();
+    assert!(!running.to_string().contains("hunter2"), "{running}");
+    assert_eq!(running["jwt"]["jwks_url"]["value"], "https://***@h/keys");
+    assert_eq!(running["registry"]["secrets"]["value"]["users"], "***");
+}
+
+#[test]
+fn an_address_with_a_password_where_nobody_signs_in_is_refused_and_not_repeated() {
+    for url in ["http://ann:hunter2@h:4317", "hunter2@h", "ftp://hunter2@h"] {
+        let env = [("SLUICE_TELEMETRY_OTLP_ENDPOINT", url)];
+        let env = [env[0], ("SLUICE_REGISTRY_OPEN", "1")];
+        let mistakes = mistakes_of("", &env);
+        assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+        let said = mistakes.concat();
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}
+
+#[test]
+fn options_run_in_the_form_that_the_file_takes() {
+    // What is shown, written into a file, gives the same configuration.
+    let config = load(
+        "",
+        &[("SLUICE_GATEWAY_ID", "g1"), ("SLUICE_REGISTRY_OPEN", "1")],
+    )
+    .unwrap()
+    .config;
+    let running = config.running();
+    let mut file = toml::Table::new();
+    for section in Config::reference() {
+        let mut table = toml::Table::new();
+        for option in &section.options {
+            let value = &running[section.name][&option.name]["value"];
+            if !value.is_null() {
+                let value = toml::Value::try_from(value).unwrap();
+                table.insert(option.name.clone(), value);
+            }
+        }
+        file.insert(section.name.to_owned(), table.into());
+    }
+    assert_eq!(load(&file.to_string(), &[]).unwrap().config, config);
+    assert_eq!(
+        running["gateway"]["id"],
+        serde_json::json!({"value": "g1", "default": false})
+    );
+    assert!(
+        running["http"]["header_timeout_ms"]["value"].is_u64(),
+        "{running}"
+    );
+    assert!(running["telemetry"]["otlp_endpoint"]["value"].is_null());
 }
 
 /// Each row: a config file that has one mistake, and what is said of it.

@@ -10,10 +10,11 @@ use super::suggest::{closest, did_you_mean};
 use super::{api_key, function, limit};
 
 /// Variables that the command line reads; see `docs/cli.md`.
-pub(crate) const CLI_VARIABLES: [&str; 4] = [
+pub(crate) const CLI_VARIABLES: [&str; 5] = [
     "SLUICE_CONFIG",
     "SLUICE_URL",
     "SLUICE_ADMIN_URL",
+    "SLUICE_ADMIN_TOKEN",
     "SLUICE_TOKEN",
 ];
 

@@ -49,7 +49,7 @@ impl Diagnostics {
             Ok(status) => parts.extend([registry(&status), workers(&status)]),
             Err(error) => parts.push(part("registry", Level::Error, error.to_string())),
         }
-        parts.push(self.breakers());
+        parts.push(self.spared());
         Ok(HealthReport {
             status: parts.iter().map(|p| p.status).max().unwrap_or_default(),
             parts,
@@ -90,7 +90,7 @@ impl Diagnostics {
         })
     }
 
-    fn breakers(&self) -> PartHealth {
+    fn spared(&self) -> PartHealth {
         let open: Vec<String> = self
             .breakers
             .list()
@@ -143,11 +143,28 @@ fn workers(status: &Status) -> PartHealth {
         }
     }
     if alone.is_empty() {
-        let count: usize = status.services.iter().map(|s| s.instances.len()).sum();
-        return part("workers", Level::Ok, format!("{count} instances"));
+        return part("workers", Level::Ok, instances(status));
     }
-    let text = format!("no worker serves {}", listed(&alone));
+    let text = format!("no worker serves {}; {}", listed(&alone), instances(status));
     part("workers", Level::Degraded, text)
+}
+
+/// `4 instances, 1 drained, 1 silent`
+fn instances(status: &Status) -> String {
+    let all = status.services.iter().flat_map(|s| &s.instances);
+    let mut states = std::collections::BTreeMap::<String, usize>::new();
+    for instance in all {
+        *states.entry(super::traffic::state(instance)).or_default() += 1;
+    }
+    let count: usize = states.values().sum();
+    let mut text = format!(
+        "{count} {}",
+        if count == 1 { "instance" } else { "instances" }
+    );
+    for (state, n) in states.iter().filter(|(state, _)| *state != "ready") {
+        text.push_str(&format!(", {n} {state}"));
+    }
+    text
 }
 
 /// The first few, and how many more.

@@ -183,7 +183,10 @@ pub async fn answer_others(diagnostics: Arc<Diagnostics>, stop: CancellationToke
 impl Diagnostics {
     async fn answer_message(&self, body: &[u8]) -> Answer {
         let answer = match serde_json::from_slice::<Question>(body) {
-            Ok(question) => self.answer(&question).await,
+            Ok(question) => {
+                self.note(&question);
+                self.answer(&question).await
+            }
             Err(error) => Err(format!(
                 "this gateway does not understand the question: {error}"
             )),

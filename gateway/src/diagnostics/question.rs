@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::trace::Filter;
+use crate::dispatch::guards::Guarded;
 
 /// What every gateway is asked. A newer gateway's question that this one does not know is answered
 /// with an error.
@@ -44,6 +45,26 @@ pub enum Question {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         api_key: Option<String>,
     },
+    /// Whom do you spare?
+    Breakers,
+    /// Close breakers: of a function, of an instance, or all.
+    ResetBreakers {
+        /// Whose; `None`: all.
+        which: Option<Guarded>,
+        /// The operator.
+        by: String,
+    },
+    /// What do you log?
+    Log,
+    /// Change that.
+    SetLog {
+        /// Levels; `None`: those of the configuration.
+        filter: Option<String>,
+        /// For how long, milliseconds.
+        for_ms: Option<u64>,
+        /// The operator.
+        by: String,
+    },
     /// Tell of the calls that the filter is about.
     TraceOn {
         /// Which trace.
@@ -74,6 +95,12 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// What it says; null if it says nothing.
+    #[must_use]
+    pub fn answer_or_null(&self) -> &Value {
+        self.answer.as_ref().unwrap_or(&Value::Null)
+    }
+
     /// A gateway's answer, or why it has none.
     #[must_use]
     pub fn of(gateway: &str, answer: Result<Value, String>) -> Self {

@@ -25,8 +25,12 @@ pub enum Verdict {
     Matched,
     /// Some or all run another one.
     Mismatch,
-    /// No such service, or none of its configs has a version.
+    /// No such service is known.
     NotFound,
+    /// There is such a service, and its workers announce no `config_version`.
+    NoVersion,
+    /// The service is known, and no instance of it lives.
+    NoInstances,
 }
 
 impl Diagnostics {
@@ -54,8 +58,12 @@ fn judge(configs: &[(Option<String>, usize)], expected: &str) -> Verified {
     let mut versions: Vec<String> = now.iter().filter_map(|(label, _)| label.clone()).collect();
     versions.sort();
     versions.dedup();
-    let result = if versions.is_empty() {
+    let result = if configs.is_empty() {
         Verdict::NotFound
+    } else if versions.is_empty() {
+        Verdict::NoVersion
+    } else if live == 0 {
+        Verdict::NoInstances
     } else if now.iter().all(|(label, _)| matches(label)) {
         Verdict::Matched
     } else {
@@ -79,7 +87,8 @@ mod tests {
         let label = |text: &str| Some(text.to_owned());
         for (configs, result) in [
             (vec![], Verdict::NotFound),
-            (vec![(None, 2)], Verdict::NotFound),
+            (vec![(None, 2)], Verdict::NoVersion),
+            (vec![(None, 0)], Verdict::NoVersion),
             (vec![(label("1"), 2)], Verdict::Matched),
             (vec![(label("2"), 2)], Verdict::Mismatch),
             // The old one has gone.
@@ -87,8 +96,8 @@ mod tests {
             // A deploy goes on.
             (vec![(label("0"), 1), (label("1"), 1)], Verdict::Mismatch),
             (vec![(None, 1), (label("1"), 1)], Verdict::Mismatch),
-            // Nobody lives: what is known counts.
-            (vec![(label("1"), 0)], Verdict::Matched),
+            // What nobody runs is not rolled out.
+            (vec![(label("1"), 0)], Verdict::NoInstances),
         ] {
             assert_eq!(judge(&configs, "1").result, result, "{configs:?}");
         }

@@ -256,27 +256,26 @@ fn after(
 }
 
 impl Probe {
-    /// Closes the breaker, or opens it again.
-    pub(crate) fn settle(mut self, ok: bool, options: &BreakerOptions) {
+    /// Closes the breaker, or opens it again; whether this closed it.
+    pub(crate) fn settle(mut self, ok: bool, options: &BreakerOptions) -> bool {
         let next = if ok {
             State::CLEAN
         } else {
             let until = self.clock.now_ms() + millis(options.open);
             State::Open { until }
         };
-        self.leave(next);
+        self.leave(next) && ok
     }
 
-    fn leave(&mut self, next: State) {
-        if !std::mem::replace(&mut self.settled, true) {
-            // Where an operator has reset the breaker meanwhile, that stands.
-            let _ = self.breaker.word.compare_exchange(
-                self.word,
-                encode(next),
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            );
+    fn leave(&mut self, next: State) -> bool {
+        if std::mem::replace(&mut self.settled, true) {
+            return false;
         }
+        // Where an operator has reset the breaker meanwhile, that stands.
+        let (from, to) = (self.word, encode(next));
+        let word = &self.breaker.word;
+        word.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
     }
 }
 

@@ -76,6 +76,8 @@ pub(crate) struct Rig {
     pub(crate) clock: Clock,
     broker: Arc<FakeBroker>,
     sent: mpsc::UnboundedReceiver<Outgoing>,
+    /// What the dispatcher counts with.
+    pub(crate) recorder: Arc<crate::telemetry::Recorder>,
 }
 
 /// The function that rigs serve, before a test changes it.
@@ -160,6 +162,7 @@ impl Rig {
             config.dispatch.clone(),
             config.breaker.clone(),
         );
+        let recorder = dispatcher.recorder().clone();
         let health = Arc::new(Health::default());
         health.set_discovered();
         let pipeline = Arc::new(Pipeline::new(
@@ -176,6 +179,7 @@ impl Rig {
             registry,
             clock,
             broker,
+            recorder,
             sent,
         }
     }

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 use sluice_protocol::argument::ArgTypes;
 use sluice_protocol::function::{Kind, ResponseType};
+use sluice_protocol::http::ResponseHead;
 use sluice_protocol::response::Answer;
 use sluice_protocol::{
     ApiVersion, CallError, ErrorCode, FunctionName, FunctionSpec, Payload, ServiceName,
@@ -20,7 +21,7 @@ use super::service::CallService;
 use crate::config::Config;
 use crate::health::Health;
 use crate::identity::Identifier;
-use crate::pipeline::Call;
+use crate::pipeline::{Call, HttpRequest};
 use crate::registry::routes::{Lookup, Target};
 use crate::registry::wanted::Wanted;
 use crate::reply::{Answers, Reply};
@@ -91,6 +92,13 @@ impl Fake {
 impl CallService for Fake {
     async fn call(&self, call: Call) -> Result<Reply, CallError> {
         self.seen.lock().push(call.clone());
+        if let Some(request) = call
+            .http
+            .as_deref()
+            .filter(|_| call.request_type.as_str() == "page")
+        {
+            return page(request, call.request_id.as_str() == "pieces").await;
+        }
         match call.request_type.as_str() {
             "echo" | "typed" => Ok(Reply::Result(call.args)),
             "binary" => Ok(Reply::Result(Payload::message_pack(vec![0xc4, 1, 7]))),
@@ -143,6 +151,9 @@ impl CallService for Fake {
         else {
             return Lookup::Nothing;
         };
+        if path.len() > 1 && path.ends_with('/') {
+            return Lookup::WithoutSlash;
+        }
         if wanted.version == Some("9") {
             let (of, known) = (format!("s.{name}"), vec!["1".to_owned()]);
             return Lookup::Version { of, known };
@@ -161,6 +172,61 @@ impl CallService for Fake {
             spec,
         }))
     }
+}
+
+/// A resource of 2000 bytes: text, or what `?type=` says, with the further fields of `?fields=`
+/// (`name:value;…`), and one that is `?named=` so and has the value `?place=`. Its tag is `"1"`, or what `?tag=` says. In pieces: all of it twice.
+async fn page(request: &HttpRequest, in_pieces: bool) -> Result<Reply, CallError> {
+    let head = &request.head;
+    let of = |name: &str| {
+        let pairs = head.query.as_deref().unwrap_or_default().split('&');
+        let mut pairs = pairs.filter_map(|pair| pair.split_once('='));
+        pairs.find(|(own, _)| *own == name).map(|(_, value)| value)
+    };
+    let tag = format!("\"{}\"", of("tag").unwrap_or("1"));
+    let current = head
+        .headers
+        .iter()
+        .any(|(name, value)| name == "if-none-match" && *value == tag);
+    let mut headers = vec![
+        ("etag".to_owned(), tag),
+        (
+            "content-type".to_owned(),
+            of("type").unwrap_or("text/plain").to_owned(),
+        ),
+    ];
+    let further = of("fields").unwrap_or_default().split(';');
+    headers.extend(
+        further
+            .filter_map(|field| field.split_once(':'))
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
+    );
+    if let (Some(name), Some(place)) = (of("named"), of("place")) {
+        let place = percent_encoding::percent_decode_str(place).decode_utf8();
+        headers.push((name.to_owned(), place.unwrap().into_owned()));
+    }
+    let status = of("status").map_or(200, |status| status.parse().unwrap());
+    let status = if current { 304 } else { status };
+    let head = ResponseHead { status, headers };
+    let head = head.to_value().unwrap();
+    let body = "page ".repeat(400);
+    if !in_pieces {
+        return Ok(Reply::Result(Payload::http(&head, body.as_bytes())));
+    }
+    let (sender, receiver) = mpsc::channel(CHANNEL);
+    let none = ResponseHead {
+        status: 200,
+        headers: Vec::new(),
+    };
+    let none = none.to_value().unwrap();
+    for (head, last) in [(&head, false), (&none, true)] {
+        let payload = Payload::http(head, body.as_bytes());
+        let _ = sender.send(Answer::Item { payload, last }).await;
+    }
+    Ok(Reply::Stream(Answers::new(
+        receiver,
+        CancellationToken::new(),
+    )))
 }
 
 /// An edge with its fake, and what a test may want to look at.

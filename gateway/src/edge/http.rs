@@ -8,7 +8,7 @@
 //! body       encoding and bytes of the request      query               args of GET
 //! call       runs the call, answers by kind         results, follow     async calls
 //! response   one envelope                           stream              many
-//! cors       what browsers may see
+//! cors       what browsers may see             compress             fewer bytes for who asks
 //! ```
 //!
 //! Whatever goes wrong, the answer is an envelope with the status of its error code
@@ -17,6 +17,7 @@
 mod accept;
 mod body;
 mod call;
+mod compress;
 mod cors;
 mod deprecation;
 mod fields;
@@ -39,7 +40,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName,
+};
 use http::request::Parts as Head;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
@@ -50,6 +53,7 @@ use tokio_util::task::TaskTracker;
 pub use self::query::args_from_query;
 pub use self::response::Body;
 
+use self::compress::Compression;
 use self::cors::Cors;
 use self::negotiate::Formats;
 use self::route::Route;
@@ -90,6 +94,7 @@ pub struct Edge<S> {
     parts: Parts,
     sockets: Option<Arc<dyn Door>>,
     cors: Cors,
+    compression: Compression,
     versions: VersionSources,
     /// Followers of async calls, and whatever else outlives its request.
     pub(super) tasks: TaskTracker,
@@ -139,10 +144,12 @@ impl<S: CallService> Edge<S> {
     /// An edge whose calls `calls` answers.
     #[must_use]
     pub fn new(calls: Arc<S>, parts: Parts) -> Self {
+        let versions = VersionSources::new(&parts.config.versions.sources);
         Self {
             calls,
-            cors: Cors::new(&parts.config.http.cors_origins),
-            versions: VersionSources::new(&parts.config.versions.sources),
+            cors: Cors::new(&parts.config.http, &versions.headers()),
+            compression: Compression::new(&parts.config.http),
+            versions,
             parts,
             sockets: None,
             tasks: TaskTracker::new(),
@@ -198,6 +205,7 @@ impl<S: CallService> Edge<S> {
             response::echo(&mut response, &asked.id);
         }
         self.versions.vary(&head, response.headers_mut());
+        self.compression.apply(&head, &mut response).await;
         self.cors.apply(&head.headers, response.headers_mut());
         if head.method == Method::HEAD {
             leave_head(&mut response);
@@ -300,6 +308,10 @@ fn nothing_at(path: &str) -> CallError {
 fn leave_head(response: &mut Response<Body>) {
     // A resource answers HEAD itself.
     if response.extensions().get::<routes::OfResource>().is_some() {
+        return;
+    }
+    // How long it would be when packed is known only once it is.
+    if response.headers().contains_key(CONTENT_ENCODING) {
         return;
     }
     if let Some(length) = response.body().size_hint().exact() {

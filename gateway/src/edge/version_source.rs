@@ -1,12 +1,18 @@
 //! Where the version of a request comes from: an ordered list of places, by config.
 
+mod accept;
+mod place;
+
 use std::borrow::Cow;
-use std::cmp::Reverse;
 
 use http::header::{ACCEPT, HeaderName, VARY};
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use sluice_protocol::id::check;
 use sluice_protocol::{CallError, ErrorCode};
+
+use self::accept::{in_accept, with_plain_type};
+use self::place::{FromPath, strip};
+pub(super) use self::place::{original, within_version};
 
 /// What stands for the version in a pattern.
 const PLACE: &str = "{version}";
@@ -109,15 +115,21 @@ pub struct VersionSources(Vec<Source>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named(pub String);
 
-/// The version that a path began with; among the extensions of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct FromPath(String);
-
 impl VersionSources {
     /// The places that the config lists. It has checked them.
     #[must_use]
     pub fn new(sources: &[String]) -> Self {
         Self(sources.iter().flat_map(|s| Source::parse(s)).collect())
+    }
+
+    /// The headers of their own that requests name versions by.
+    #[must_use]
+    pub fn headers(&self) -> Vec<HeaderName> {
+        let sources = self.0.iter().filter_map(|source| match source {
+            Source::Header(name) => Some(name.clone()),
+            _ => None,
+        });
+        sources.collect()
     }
 
     /// Takes the version off the path, where the path names one: what is left is what is served.
@@ -129,8 +141,8 @@ impl VersionSources {
         let stripped = patterns
             .filter_map(|(parent, segment)| strip(parent, segment, &head.uri))
             .next();
-        if let Some((version, uri)) = stripped {
-            head.extensions.insert(FromPath(version));
+        if let Some((from, uri)) = stripped {
+            head.extensions.insert(from);
             head.uri = uri;
         }
     }
@@ -151,7 +163,10 @@ impl VersionSources {
                 Source::Field => field.take(),
                 Source::Header(name) => text(&head.headers, name)?,
                 Source::Query(name) => in_query(&head.uri, name),
-                Source::Path { .. } => head.extensions.get::<FromPath>().map(|p| p.0.clone()),
+                Source::Path { .. } => head
+                    .extensions
+                    .get::<FromPath>()
+                    .map(|from| from.version.clone()),
                 Source::Accept(pattern) => in_accept(&head.headers, pattern),
             };
             if let Some(version) = found.filter(|version| !version.is_empty()) {
@@ -160,6 +175,31 @@ impl VersionSources {
             }
         }
         Ok(None)
+    }
+
+    /// Whether no request with this path comes to what is served there: a part of it is taken for a
+    /// version.
+    #[must_use]
+    pub fn takes(&self, path: &str) -> bool {
+        let Ok(uri) = path.parse::<Uri>() else {
+            return false;
+        };
+        self.0.iter().any(|source| match source {
+            Source::Path { parent, segment } => strip(parent, segment, &uri).is_some(),
+            _ => false,
+        })
+    }
+
+    /// A value of `Accept` for whoever answers, who knows nothing of media types that name versions.
+    #[must_use]
+    pub fn plain_accept(&self, accept: String) -> String {
+        let patterns = self.0.iter().filter_map(|source| match source {
+            Source::Accept(pattern) => Some(pattern),
+            _ => None,
+        });
+        patterns.fold(accept, |accept, pattern| {
+            with_plain_type(&accept, pattern).unwrap_or(accept)
+        })
     }
 
     /// The query without the parameter that names a version: that is no arg.
@@ -186,9 +226,7 @@ impl VersionSources {
             return;
         }
         for name in looked_at {
-            if !names(response, &name) {
-                response.append(VARY, HeaderValue::from(name));
-            }
+            vary_on(response, &name);
         }
     }
 
@@ -212,6 +250,13 @@ impl VersionSources {
     }
 }
 
+/// Tells caches that a response depends on this header of its request.
+pub(super) fn vary_on(response: &mut HeaderMap, name: &HeaderName) {
+    if !names(response, name) {
+        response.append(VARY, HeaderValue::from(name.clone()));
+    }
+}
+
 /// Whether `Vary` has this name already.
 fn names(response: &HeaderMap, name: &HeaderName) -> bool {
     let lines = response.get_all(VARY).iter();
@@ -219,32 +264,6 @@ fn names(response: &HeaderMap, name: &HeaderName) -> bool {
     lines
         .flat_map(|line| line.split(','))
         .any(|own| own.trim().eq_ignore_ascii_case(name.as_str()))
-}
-
-fn strip(parent: &str, pattern: &Pattern, uri: &Uri) -> Option<(String, Uri)> {
-    let path = uri.path().strip_prefix(parent)?;
-    let end = match path.strip_prefix('/')?.find('/') {
-        Some(end) => end + 1,
-        // `/api/v2` is `/api`; of `/v2` alone nothing would be left.
-        None if !parent.is_empty() => path.len(),
-        None => return None,
-    };
-    let (segment, rest) = path.split_at(end);
-    let version = pattern.find(segment)?;
-    let number = version.strip_prefix(['v', 'V']).unwrap_or(version);
-    if !number.starts_with(|c: char| c.is_ascii_digit()) {
-        return None;
-    }
-    let version = percent_encoding::percent_decode_str(version)
-        .decode_utf8()
-        .ok()?;
-    let mut parts = uri.clone().into_parts();
-    let served = match uri.query() {
-        Some(query) => format!("{parent}{rest}?{query}"),
-        None => format!("{parent}{rest}"),
-    };
-    parts.path_and_query = Some(served.parse().ok()?);
-    Some((version.into_owned(), Uri::from_parts(parts).ok()?))
 }
 
 fn text(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>, CallError> {
@@ -267,44 +286,6 @@ fn in_query(uri: &Uri, name: &str) -> Option<String> {
         .decode_utf8()
         .ok()?;
     Some(value.into_owned())
-}
-
-/// The version of the media type that is wanted most; of equals, the first (RFC 9110 §12.5.1).
-fn in_accept(headers: &HeaderMap, pattern: &Pattern) -> Option<String> {
-    let values = headers.get_all(ACCEPT).iter();
-    let ranges = values
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','));
-    let versions = ranges.filter_map(|range| {
-        let mut parts = range.split(';').map(str::trim);
-        let version = pattern
-            .find(&parts.next()?.to_ascii_lowercase())?
-            .to_owned();
-        let quality = parts.find_map(|part| {
-            let (name, value) = part.split_once('=')?;
-            name.trim()
-                .eq_ignore_ascii_case("q")
-                .then(|| quality(value.trim()))
-        });
-        let quality = quality.unwrap_or(1000);
-        (quality > 0).then_some((quality, version))
-    });
-    let mut versions: Vec<(u16, String)> = versions.collect();
-    versions.sort_by_key(|(quality, _)| Reverse(*quality));
-    versions.into_iter().next().map(|(_, version)| version)
-}
-
-/// Thousandths; what is no number counts as not wanted.
-fn quality(text: &str) -> u16 {
-    match text.parse::<f32>() {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "between 0 and 1000"
-        )]
-        Ok(q) if (0.0..=1.0).contains(&q) => (q * 1000.0).round() as u16,
-        _ => 0,
-    }
 }
 
 fn invalid(message: String) -> CallError {

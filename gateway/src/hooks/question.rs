@@ -24,6 +24,9 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Permission, Self::Before, Self::After];
+
     /// Its name on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::keys::KeySet;
-use crate::config::JwtOptions;
+use crate::config::{JwtOptions, without_secrets};
 
 /// Asks for fetches, and waits for them.
 #[derive(Debug)]
@@ -85,14 +85,18 @@ impl Fetcher {
             let next = match fetched.and_then(|json| KeySet::from_jwks(&json)) {
                 Ok((set, left_out)) => {
                     for reason in left_out {
-                        tracing::debug!(url = self.url, reason, "a key is not used");
+                        tracing::debug!(
+                            url = without_secrets(&self.url),
+                            reason,
+                            "a key is not used"
+                        );
                     }
                     apply(set);
                     self.options.jwks_refresh
                 }
                 Err(error) => {
                     tracing::warn!(
-                        url = self.url,
+                        url = without_secrets(&self.url),
                         error,
                         "cannot fetch keys: the former ones go on"
                     );

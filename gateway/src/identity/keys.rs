@@ -352,6 +352,7 @@ pub(crate) fn mistakes(options: &JwtOptions) -> Vec<(&'static str, String)> {
         let parsed = reqwest::Url::parse(url);
         let is_http = |u: &reqwest::Url| matches!(u.scheme(), "http" | "https") && u.has_host();
         if !parsed.is_ok_and(|u| is_http(&u)) {
+            let url = crate::config::without_secrets(url);
             let fault = format!("{url:?} is no address: it begins with https:// or http://");
             found.push(("jwt.jwks_url", fault));
         }

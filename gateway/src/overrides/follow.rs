@@ -12,7 +12,7 @@ use crate::hints::Hints;
 /// The kind of hint that says that overrides have changed.
 const KIND: &str = "overrides";
 /// How often the store is asked whether a hint was missed.
-const POLL: Duration = Duration::from_millis(500);
+pub(super) const POLL: Duration = Duration::from_millis(500);
 /// How often a gateway that starts asks for the overrides, and how long in all.
 const FIRST_EVERY: Duration = Duration::from_millis(50);
 
@@ -49,7 +49,7 @@ impl Steering {
     ) {
         let mut hints = Hints::open(KIND, client, subjects).await;
         let mut made = self.made.subscribe();
-        let mut polls = interval(POLL);
+        let mut polls = interval(self.poll);
         polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {

@@ -1,13 +1,14 @@
 //! Changes overrides, and puts them in force.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::decision::{Decision, Key};
 use super::entry::Entry;
+use super::follow::POLL;
 use super::index::Overrides;
 use super::memory::MemoryStore;
 use super::redis::RedisStore;
@@ -55,6 +56,8 @@ pub struct Steering {
     pub(super) now: ArcSwap<Overrides>,
     /// The newest generation that was made here, for others to hear of.
     pub(super) made: watch::Sender<u64>,
+    /// How often the store is asked whether a hint was missed.
+    pub(super) poll: Duration,
     /// One at a time reads the store and puts it in force, so that what is older never wins.
     loading: tokio::sync::Mutex<()>,
 }
@@ -78,6 +81,7 @@ impl Steering {
             registry,
             now: ArcSwap::default(),
             made: watch::Sender::new(0),
+            poll: POLL,
             loading: tokio::sync::Mutex::new(()),
         }
     }

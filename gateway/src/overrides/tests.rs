@@ -244,6 +244,51 @@ async fn what_one_gateway_decides_another_sees_without_a_hint_and_a_third_from_i
 }
 
 #[tokio::test]
+async fn what_one_gateway_decides_is_pushed_to_the_others() {
+    let redis = TestRedis::start();
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let broker = sluice_broker::Broker::spawn(address, sluice_broker::BrokerOptions::default());
+    let broker = broker.await.unwrap();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let _stop = stop.clone().drop_guard();
+    let mut all = Vec::new();
+    for _ in 0..2 {
+        let registry = crate::registry::Registry::taking_overrides();
+        let mut steering = super::Steering::in_redis(redis.link().await, registry);
+        // Nobody waits for that.
+        steering.poll = Duration::from_secs(3600);
+        assert!(steering.first(Duration::from_secs(60)).await);
+        let steering = Arc::new(steering);
+        let client = async_nats::connect(broker.url()).await.unwrap();
+        let (follower, until) = (steering.clone(), stop.clone());
+        tokio::spawn(async move {
+            let subjects = sluice_protocol::Subjects::default();
+            follower.follow(Some(client), &subjects, until).await;
+        });
+        all.push(steering);
+    }
+    // The second one may still be subscribing at the first.
+    let mut decided = 0;
+    let wait = async {
+        loop {
+            let key = Key::Disabled(version_of(Some(&format!("{decided}.0.0"))));
+            decided += 1;
+            let decision = Decision::Flag(key.clone());
+            all[0].decide(decision, "ann").await.unwrap();
+            for _ in 0..100 {
+                if knows(&all[1], &key) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+    };
+    let heard = tokio::time::timeout(Duration::from_secs(60), wait).await;
+    assert!(heard.is_ok(), "the second gateway was not told");
+    broker.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_decision_after_a_loss_does_not_replace_what_was_decided_before() {
     let mut redis = TestRedis::start();
     let (one, _one) = gateway(&redis).await;

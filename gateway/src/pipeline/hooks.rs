@@ -80,6 +80,20 @@ impl Hooks {
         trace: Option<TraceContext>,
         deadline: Instant,
     ) -> Result<Payload, CallError> {
+        let (began, phase) = (Instant::now(), question.phase);
+        let answer = self.ask_either(whom, question, trace, deadline).await;
+        let meters = &self.0.dispatcher.recorder().meters;
+        meters.hooks[phase as usize].record(began.elapsed());
+        answer
+    }
+
+    async fn ask_either(
+        &self,
+        whom: &Callback,
+        question: Question,
+        trace: Option<TraceContext>,
+        deadline: Instant,
+    ) -> Result<Payload, CallError> {
         let embedded = self.0.callbacks.get(&whom.service, &whom.request_type);
         let Some(callback) = embedded else {
             return self.ask_worker(whom, question, trace, deadline).await;

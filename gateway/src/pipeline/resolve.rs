@@ -62,6 +62,21 @@ impl Resolved {
         }
     }
 
+    /// The function in the version that was asked for, for people. Its spec is that of today's
+    /// where an older one is translated.
+    pub(super) fn label(&self) -> String {
+        let Function {
+            service,
+            request_type,
+            version,
+            ..
+        } = &*self.function;
+        match version {
+            Some(version) => format!("{service}.{request_type}@{version}"),
+            None => format!("{service}.{request_type}"),
+        }
+    }
+
     /// The client's version, where the worker translates.
     pub(super) fn translated_by_worker(&self) -> Option<&ApiVersion> {
         let chain = &self.variant().translation.as_ref()?.chain;
@@ -100,7 +115,7 @@ pub(super) fn resolve_callback(
     let resolved = find(snapshot, call, limits)?;
     callable(&resolved)?;
     if resolved.spec().response_type != ResponseType::Sync {
-        let text = format!("{} is no sync function", resolved.spec().label());
+        let text = format!("{} is no sync function", resolved.label());
         return Err(CallError::new(ErrorCode::MethodNotAllowed, text));
     }
     Ok(resolved)
@@ -156,30 +171,30 @@ fn callable(resolved: &Resolved) -> Result<(), CallError> {
     if resolved.function.disabled || spec.disabled {
         return Err(CallError::new(
             ErrorCode::FunctionDisabled,
-            format!("{} is disabled", spec.label()),
+            format!("{} is disabled", resolved.label()),
         ));
     }
     // Whoever calls a resource has a request for it.
     if spec.is_resource() != resolved.call.http.is_some() {
         let text = if spec.is_resource() {
             let routes = spec.routes.join(", ");
-            format!("{} is an HTTP resource: request {routes}", spec.label())
+            format!("{} is an HTTP resource: request {routes}", resolved.label())
         } else {
-            format!("{} is no HTTP resource any more", spec.label())
+            format!("{} is no HTTP resource any more", resolved.label())
         };
         return Err(CallError::new(ErrorCode::MethodNotAllowed, text));
     }
     if resolved.call.idempotent_only && !spec.idempotent {
         return Err(CallError::new(
             ErrorCode::MethodNotAllowed,
-            format!("{} is not idempotent: call it with POST", spec.label()),
+            format!("{} is not idempotent: call it with POST", resolved.label()),
         ));
     }
     let served = resolved.variant();
     if served.instances.is_empty() && served.fixed_subject.is_none() {
         return Err(CallError::new(
             ErrorCode::NoWorkers,
-            format!("no worker serves {} now; it did not run", spec.label()),
+            format!("no worker serves {} now; it did not run", resolved.label()),
         ));
     }
     Ok(())

@@ -4,7 +4,8 @@ mod down;
 mod lines;
 mod resource;
 
-pub(super) use down::Down;
+pub(super) use self::down::Down;
+pub(crate) use self::resource::each_tag;
 
 use sluice_protocol::change::{Chain, TranslateError};
 use sluice_protocol::{CallError, ErrorCode, argument};

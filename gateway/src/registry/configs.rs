@@ -15,7 +15,8 @@ use super::refused::reason;
 use super::routes::conflict;
 
 /// How a config's text becomes functions.
-pub(super) type ParseConfig = fn(&ServiceName, &str) -> Result<ServiceConfig, Vec<Reason>>;
+pub(super) type ParseConfig =
+    Box<dyn Fn(&ServiceName, &str) -> Result<ServiceConfig, Vec<Reason>> + Send + Sync>;
 
 /// One version of one function of a service that is known from elsewhere.
 pub(super) type FunctionId = (FunctionName, Option<ApiVersion>);
@@ -55,7 +56,6 @@ pub(super) struct Config {
 }
 
 /// All configs.
-#[derive(Debug)]
 pub(super) struct Configs {
     parse: ParseConfig,
     by_service: HashMap<ServiceName, BTreeMap<String, Config>>,

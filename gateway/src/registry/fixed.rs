@@ -29,12 +29,15 @@ pub(super) struct Fixed {
 pub(super) type FixedFunctions = HashMap<ServiceName, HashMap<FunctionId, Fixed>>;
 
 /// Reads and checks the tables.
-pub(super) fn parse(tables: &[FixedFunction]) -> Result<FixedFunctions, InvalidFixed> {
+pub(super) fn parse(
+    tables: &[FixedFunction],
+    taken: &dyn Fn(&str) -> Option<String>,
+) -> Result<FixedFunctions, InvalidFixed> {
     let mut all = FixedFunctions::new();
     let mut mistakes = Vec::new();
     for (index, table) in tables.iter().enumerate() {
         let place = format!("function[{index}]");
-        match one(table) {
+        match one(table, taken) {
             Ok(fixed) => {
                 let of_service = all.entry(fixed.spec.service.clone()).or_default();
                 let label = fixed.spec.label();
@@ -52,7 +55,10 @@ pub(super) fn parse(tables: &[FixedFunction]) -> Result<FixedFunctions, InvalidF
     }
 }
 
-fn one(table: &FixedFunction) -> Result<Fixed, Vec<String>> {
+fn one(
+    table: &FixedFunction,
+    taken: &dyn Fn(&str) -> Option<String>,
+) -> Result<Fixed, Vec<String>> {
     let mut faults = Vec::new();
     if !is_plain_subject(&table.subject) {
         faults.push(format!(
@@ -62,7 +68,7 @@ fn one(table: &FixedFunction) -> Result<Fixed, Vec<String>> {
     }
     let spec = match ServiceName::new(&table.service) {
         Err(e) => Err(vec![e.to_string()]),
-        Ok(service) => function(&service, &table.spec),
+        Ok(service) => function(&service, &table.spec, taken),
     };
     match spec {
         Ok(spec) if faults.is_empty() => Ok(Fixed {
@@ -77,13 +83,17 @@ fn one(table: &FixedFunction) -> Result<Fixed, Vec<String>> {
     }
 }
 
-fn function(service: &ServiceName, spec: &Value) -> Result<FunctionSpec, Vec<String>> {
+fn function(
+    service: &ServiceName,
+    spec: &Value,
+    taken: &dyn Fn(&str) -> Option<String>,
+) -> Result<FunctionSpec, Vec<String>> {
     let fault = |field: &str, message: &str| format!("{field}: {message}");
     let spec = FunctionSpec::from_json(service, spec).map_err(|all| {
         let faults = all.iter().map(|f| fault(&f.field, &f.message));
         faults.collect::<Vec<_>>()
     })?;
-    let unserved: Vec<_> = not_served(&spec)
+    let unserved: Vec<_> = not_served(&spec, taken)
         .iter()
         .map(|r| fault(&r.field, &r.message))
         .collect();
@@ -108,6 +118,10 @@ fn is_plain_subject(subject: &str) -> bool {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    fn parse(tables: &[FixedFunction]) -> Result<FixedFunctions, InvalidFixed> {
+        super::parse(tables, &|_| None)
+    }
 
     fn table(service: &str, subject: &str, name: &str) -> FixedFunction {
         FixedFunction {

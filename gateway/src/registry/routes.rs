@@ -72,6 +72,8 @@ pub struct Match<'r, 'p> {
     pub place: &'r Place,
     /// The values of its parameters, in the order of the path.
     pub values: Vec<std::borrow::Cow<'p, str>>,
+    /// Whether the rest of a path that it takes has no encoded slash.
+    pub is_plain: bool,
 }
 
 /// A version of a function, as it is served: by its own code, or translated.
@@ -142,8 +144,13 @@ impl Routes {
     #[must_use]
     pub fn find<'p>(&self, segments: &[std::borrow::Cow<'p, str>]) -> Option<Match<'_, 'p>> {
         let mut values = Vec::new();
-        let place = self.root.find(segments, &mut values)?;
-        Some(Match { place, values })
+        let (place, rest) = self.root.find(segments, &mut values)?;
+        let is_plain = path::may_be_joined(&segments[segments.len() - rest..]);
+        Some(Match {
+            place,
+            values,
+            is_plain,
+        })
     }
 }
 
@@ -163,28 +170,29 @@ impl Node {
         node.here.get_or_insert_default().add(route, served);
     }
 
+    /// The place, and how many segments at the end are its rest of the path.
     fn find<'p>(
         &self,
         segments: &[std::borrow::Cow<'p, str>],
         values: &mut Vec<std::borrow::Cow<'p, str>>,
-    ) -> Option<&Place> {
+    ) -> Option<(&Place, usize)> {
         let Some((first, left)) = segments.split_first() else {
-            return self.here.as_deref();
+            return self.here.as_deref().map(|place| (place, 0));
         };
-        if let Some(place) = self.texts.get(&**first).and_then(|n| n.find(left, values)) {
-            return Some(place);
+        if let Some(found) = self.texts.get(&**first).and_then(|n| n.find(left, values)) {
+            return Some(found);
         }
         if let Some(node) = self.param.as_deref().filter(|_| !first.is_empty()) {
             let before = values.len();
             values.push(first.clone());
-            if let Some(place) = node.find(left, values) {
-                return Some(place);
+            if let Some(found) = node.find(left, values) {
+                return Some(found);
             }
             values.truncate(before);
         }
         let rest = self.rest.as_deref()?;
         values.push(segments.join("/").into());
-        Some(rest)
+        Some((rest, segments.len()))
     }
 }
 

@@ -167,6 +167,7 @@ impl FunctionStats {
 pub struct InstanceStats {
     failed: AtomicU64,
     duration: Histogram,
+    pub(super) window: Mutex<Window>,
 }
 
 impl InstanceStats {
@@ -184,6 +185,18 @@ impl InstanceStats {
         let mut sum = Durations::default();
         self.duration.add_to(&mut sum);
         (self.failed.load(Ordering::Relaxed), sum)
+    }
+
+    /// The same, as a function's counts: failed attempts have the outcome after `ok`.
+    pub(super) fn as_calls(&self) -> Totals {
+        let (failed, duration) = self.totals();
+        let mut totals = Totals {
+            duration,
+            ..Totals::default()
+        };
+        totals.outcomes[0] = duration.count().saturating_sub(failed);
+        totals.outcomes[1] = failed;
+        totals
     }
 }
 

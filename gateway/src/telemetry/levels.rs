@@ -13,6 +13,18 @@ use crate::config::check_filter;
 /// The longest time after which levels go back by themselves.
 pub const LONGEST: Duration = Duration::from_hours(24);
 
+/// What the audit's events are logged as.
+pub const AUDIT_TARGET: &str = "sluice::audit";
+
+/// A filter as it is put in force: whatever it says, the audit stays in the log. Otherwise whoever
+/// may change levels could change anything else unseen.
+///
+/// # Errors
+/// When the filter is malformed.
+pub fn with_audit(filter: &str) -> Result<EnvFilter, String> {
+    EnvFilter::try_new(format!("{filter},{AUDIT_TARGET}=info")).map_err(|e| e.to_string())
+}
+
 /// Puts a filter in force.
 type Apply = Box<dyn Fn(EnvFilter) -> Result<(), String> + Send + Sync>;
 
@@ -119,8 +131,7 @@ impl Levels {
     }
 
     fn put(&self, now: &mut Now, filter: &str) -> Result<(), LevelsError> {
-        let parsed = EnvFilter::try_new(filter);
-        let parsed = parsed.map_err(|e| LevelsError::Invalid(e.to_string()))?;
+        let parsed = with_audit(filter).map_err(LevelsError::Invalid)?;
         (self.apply)(parsed).map_err(LevelsError::Refused)?;
         filter.clone_into(&mut now.filter);
         now.until = None;
@@ -177,7 +188,10 @@ mod tests {
         tokio::time::sleep(MINUTE + Duration::from_millis(1)).await;
         let told = levels.told();
         assert_eq!((told.filter.as_str(), told.reverts_in_ms), ("info", None));
-        assert_eq!(*applied.lock(), ["debug", "info"]);
+        assert_eq!(
+            *applied.lock(),
+            ["sluice::audit=info,debug", "sluice::audit=info,info"]
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -188,7 +202,8 @@ mod tests {
         tokio::time::sleep(MINUTE * 2).await;
         assert_eq!(levels.told().filter, "warn");
         levels.set(None, None).unwrap();
-        assert_eq!(*applied.lock(), ["debug", "warn", "info"]);
+        let now = applied.lock().last().cloned();
+        assert_eq!(now.as_deref(), Some("sluice::audit=info,info"));
     }
 
     #[tokio::test]
@@ -196,6 +211,7 @@ mod tests {
         let (levels, applied) = levels();
         for (filter, during) in [
             ("ifno", None),
+            ("xyz", None),
             ("", None),
             ("hyper=loud", None),
             ("debug", Some(Duration::ZERO)),
@@ -209,6 +225,33 @@ mod tests {
         }
         assert_eq!(levels.told().filter, "info");
         assert!(applied.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_audit_is_logged_at_any_level() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+        struct Count(Arc<AtomicUsize>);
+        impl<S: tracing::Subscriber> Layer<S> for Count {
+            fn on_event(&self, _: &tracing::Event<'_>, _: Context<'_, S>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        for filter in [
+            "off",
+            "warn",
+            "sluice::audit=off",
+            "sluice_gateway=debug,error",
+        ] {
+            let seen = Arc::new(AtomicUsize::new(0));
+            let layer = Count(seen.clone()).with_filter(with_audit(filter).unwrap());
+            let log = tracing_subscriber::registry().with(layer);
+            tracing::subscriber::with_default(log, || {
+                tracing::info!(target: AUDIT_TARGET, "seen");
+                tracing::info!(target: "elsewhere", "not seen");
+            });
+            assert_eq!(seen.load(Ordering::Relaxed), 1, "{filter}");
+        }
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ use sluice_protocol::ErrorCode;
 
 use super::histogram::Histogram;
 use super::names::Series;
+use crate::hooks::Phase;
 
 /// Where a request came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +40,8 @@ pub struct Meters {
     refused: [[AtomicU64; ErrorCode::ALL.len()]; EdgeKind::ALL.len()],
     /// Of the check of all limits.
     pub limiter: Histogram,
+    /// Of hooks and permission callbacks, by [`Phase`].
+    pub hooks: [Histogram; Phase::ALL.len()],
 }
 
 impl Default for Meters {
@@ -47,6 +50,7 @@ impl Default for Meters {
             cells: std::array::from_fn(|_| AtomicU64::new(0)),
             refused: std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0))),
             limiter: Histogram::default(),
+            hooks: Default::default(),
         }
     }
 }
@@ -72,7 +76,7 @@ impl Meters {
         self.refused[edge as usize][code as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn get(&self, series: Series) -> u64 {
+    pub(crate) fn get(&self, series: Series) -> u64 {
         self.cells[series as usize].load(Ordering::Relaxed)
     }
 

@@ -129,6 +129,8 @@ metrics! {
             HookAfterOk ["after", "ok"];
             HookAfterFailed ["after", "failed"];
         }
+    HOOK_DURATION: Histogram "sluice_hook_duration_seconds" ["phase"],
+        "Time that hooks and permission callbacks took to answer; it is part of their calls' own." {}
     LIMITER_CHECKS: Counter "sluice_limiter_checks_total" ["outcome"],
         "Calls held against the rate limits; unavailable: the store could not be asked and the policy is fail_closed." {
             LimiterAdmitted ["admitted"];
@@ -174,10 +176,12 @@ metrics! {
         }
     RETRIES_EXHAUSTED: Counter "sluice_retries_exhausted_total" [],
         "Calls that failed after all their retries." { RetriesExhausted []; }
-    BREAKER_CHANGES: Counter "sluice_breaker_opened_total" ["guarded"],
-        "Circuits that opened." {
-            BreakerFunctionOpened ["function"];
-            BreakerInstanceOpened ["instance"];
+    BREAKER_CHANGES: Counter "sluice_breaker_changes_total" ["guarded", "to"],
+        "Circuits that opened, and circuits that closed because a call that tried it went well; not those that an operator reset." {
+            BreakerFunctionOpened ["function", "open"];
+            BreakerFunctionClosed ["function", "closed"];
+            BreakerInstanceOpened ["instance", "open"];
+            BreakerInstanceClosed ["instance", "closed"];
         }
     BREAKERS_OPEN: Gauge "sluice_breakers_open" ["guarded"],
         "Circuits that are open or half-open now." {}
@@ -224,6 +228,8 @@ metrics! {
             ResultKept ["kept"];
             ResultLost ["lost"];
         }
+    ADMIN_REQUESTS: Counter "sluice_admin_requests_total" ["action", "status"],
+        "Requests to routes of the admin API, by what they would do and the HTTP status of the answer." {}
     SPANS: Counter "sluice_spans_total" ["outcome"],
         "Spans of sampled calls; dropped: more than the queue takes; failed: the collector did not take them." {}
 }

@@ -14,6 +14,7 @@ use super::function_stats::Outcome;
 use super::histogram::{BOUNDS_US, Durations};
 use super::meters::EdgeKind;
 use super::names::{self, Kind, Metric};
+use crate::hooks::Phase;
 use crate::registry::snapshot::{Function, Instance};
 
 /// Of the answer.
@@ -128,6 +129,9 @@ impl Scrape {
             n if n == names::LIMITER_DURATION.name => {
                 writer.durations(&[], &telemetry.limiter_durations())
             }
+            n if n == names::HOOK_DURATION.name => Phase::ALL.into_iter().try_for_each(|phase| {
+                writer.durations(&[phase.as_str()], &telemetry.hook_durations(phase))
+            }),
             n if n == names::REPLIES_DROPPED.name => {
                 let (unknown, surplus) = telemetry.dropped_replies();
                 writer.number(&["unknown"], unknown)?;
@@ -185,7 +189,7 @@ impl Scrape {
             names::INSTANCE_DURATION.name,
             names::INSTANCE_IN_FLIGHT.name,
         ];
-        if !is_of_instances.contains(&metric.name) {
+        if !self.0.instance_series || !is_of_instances.contains(&metric.name) {
             return Ok(());
         }
         for instance in self.0.instances() {

@@ -58,7 +58,13 @@ pub struct FunctionTraffic {
 pub struct InstanceTraffic {
     /// Its id.
     pub instance: String,
-    /// Attempts that ended.
+    /// `ready`, `drained` (by an operator), `silent`, or what it said of itself.
+    pub state: String,
+    /// Attempts that ended, per second within the last minute.
+    pub rate_1m: f64,
+    /// The share of the last minute's attempts that failed, 0 to 1.
+    pub error_rate: f64,
+    /// Attempts that ended since the gateway started.
     pub calls: u64,
     /// Of those, failed ones.
     pub errors: u64,
@@ -68,10 +74,29 @@ pub struct InstanceTraffic {
     pub reported_in_flight: u64,
     /// Calls that it takes at once; 0: not told.
     pub capacity: u64,
-    /// Half of its attempts took no longer, in milliseconds.
+    /// Half of the last minute's attempts took no longer, in milliseconds.
     pub p50_ms: f64,
     /// 99 % of them took no longer.
     pub p99_ms: f64,
+}
+
+impl InstanceTraffic {
+    /// An instance that has nothing to do here.
+    pub(crate) fn idle(instance: String, state: String) -> Self {
+        Self {
+            instance,
+            state,
+            rate_1m: 0.0,
+            error_rate: 0.0,
+            calls: 0,
+            errors: 0,
+            in_flight: 0,
+            reported_in_flight: 0,
+            capacity: 0,
+            p50_ms: 0.0,
+            p99_ms: 0.0,
+        }
+    }
 }
 
 impl Telemetry {
@@ -96,7 +121,7 @@ impl Telemetry {
         }
         for instance in self.instances() {
             let service = services.entry(instance.service.to_string()).or_default();
-            service.instances.push(of_instance(&instance));
+            service.instances.push(of_instance(&instance, tick));
         }
         Stats {
             window_s: tick.clamp(1, 60),
@@ -137,17 +162,25 @@ fn by_code(totals: &Totals) -> BTreeMap<&'static str, u64> {
     all.filter(|(_, n)| *n > 0).collect()
 }
 
-fn of_instance(instance: &Instance) -> InstanceTraffic {
-    let (errors, durations) = instance.stats.totals();
+fn of_instance(instance: &Instance, tick: u64) -> InstanceTraffic {
+    let totals = instance.stats.as_calls();
+    let recent = instance.stats.window.lock().look(tick, totals);
+    let minute = &recent.minute;
     let load = |n: &std::sync::atomic::AtomicU32| u64::from(n.load(Ordering::Relaxed));
     InstanceTraffic {
         instance: instance.id.to_string(),
-        calls: durations.count(),
-        errors,
+        state: "ready".to_owned(),
+        rate_1m: minute.calls() as f64 / recent.seconds as f64,
+        error_rate: match minute.calls() {
+            0 => 0.0,
+            calls => minute.outcomes[1] as f64 / calls as f64,
+        },
+        calls: totals.calls(),
+        errors: totals.outcomes[1],
         in_flight: load(&instance.in_flight),
         reported_in_flight: load(&instance.reported_in_flight),
         capacity: load(&instance.capacity),
-        p50_ms: durations.quantile_ms(0.5),
-        p99_ms: durations.quantile_ms(0.99),
+        p50_ms: minute.duration.quantile_ms(0.5),
+        p99_ms: minute.duration.quantile_ms(0.99),
     }
 }

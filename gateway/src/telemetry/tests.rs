@@ -11,9 +11,12 @@ use crate::dispatch::fake::{Rig, accepted, call, item, result, spec};
 use crate::reply::Reply;
 
 fn rig(spec: FunctionSpec) -> (Rig, Arc<Telemetry>) {
-    let rig = Rig::new(spec, &["a"]);
+    measured(Rig::new(spec, &["a"]), true)
+}
+
+fn measured(rig: Rig, instance_series: bool) -> (Rig, Arc<Telemetry>) {
     let config = Config::default();
-    let telemetry = Arc::new(Telemetry::new(Sources {
+    let telemetry = Telemetry::new(Sources {
         registry: rig.registry.clone(),
         health: Arc::default(),
         capacity: Arc::new(Capacity::new(&config)),
@@ -22,7 +25,8 @@ fn rig(spec: FunctionSpec) -> (Rig, Arc<Telemetry>) {
         identifier: Arc::new(Identifier::new(&config)),
         tracing: None,
         access_log: false,
-    }));
+    });
+    let telemetry = Arc::new(telemetry.with_instance_series(instance_series));
     telemetry.watch(rig.inbox.clone());
     let recorder = telemetry.recorder(0);
     (rig.recorded_by(recorder), telemetry)
@@ -121,5 +125,55 @@ async fn a_scrape_is_well_formed_and_lists_every_metric() {
     has(
         &telemetry,
         &[r#"sluice_replies_dropped_total{reason="unknown"} 1"#],
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn series_by_instance_may_be_left_out_and_the_last_minute_is_told_all_the_same() {
+    for wanted in [true, false] {
+        let mut spec = spec();
+        spec.response_type = ResponseType::Stream;
+        let (mut rig, telemetry) = measured(Rig::new(spec, &["a"]), wanted);
+        let running = rig.start(call("{}"));
+        let message = rig.sent().await;
+        rig.reply(&message, accepted("a"));
+        let Ok(Reply::Stream(mut answers)) = running.await.unwrap() else {
+            panic!("no stream");
+        };
+        rig.reply(&message, Frame::End { count: 0 });
+        assert!(answers.next().await.unwrap().is_final());
+        let text = telemetry.scrape().unwrap();
+        let series = text.contains(r#"instance="a""#);
+        assert_eq!(series, wanted, "{text}");
+        let traffic = |telemetry: &Telemetry| {
+            let instance = telemetry.stats().services.remove("s").unwrap().instances;
+            let one = instance.into_iter().next().unwrap();
+            (one.calls, one.rate_1m > 0.0, one.error_rate)
+        };
+        telemetry.tick();
+        assert_eq!(traffic(&telemetry), (1, true, 0.0));
+        // A minute later, and the step of the samples.
+        (0..66).for_each(|_| telemetry.tick());
+        assert_eq!(traffic(&telemetry), (1, false, 0.0));
+    }
+}
+
+#[test]
+fn requests_of_operators_count_by_action_and_status() {
+    let (_, telemetry) = {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let _enter = runtime.enter();
+        rig(spec())
+    };
+    telemetry.admin_request("limits:write".to_owned(), 200);
+    telemetry.admin_request("limits:write".to_owned(), 200);
+    telemetry.admin_request("limits:write".to_owned(), 403);
+    has(
+        &telemetry,
+        &[
+            r#"sluice_admin_requests_total{action="limits:write",status="200"} 2"#,
+            r#"sluice_admin_requests_total{action="limits:write",status="403"} 1"#,
+            r#"sluice_hook_duration_seconds_count{phase="before"} 0"#,
+        ],
     );
 }

@@ -68,14 +68,29 @@ async fn versions_are_steered_from_the_command_line() {
             .contains("CALLS")
     );
     // What is not known is decided all the same, and said.
-    let said = ok(one, "versions disable demo nothing").await;
-    assert!(said.contains("does not know it now"), "{said}");
+    for line in ["versions disable demo nothing", "disable demo nothing"] {
+        let (code, out, err) = sluice(one, line).await;
+        assert_eq!(code, 3, "sluice {line}: {out}{err}");
+        assert!(err.contains("knows no such function"), "{err}");
+    }
+    for line in [
+        "disable demo add",
+        "enable demo add",
+        "versions latest demo add 9.9.9",
+    ] {
+        let (code, out, err) = sluice(one, line).await;
+        assert_eq!(code, 3, "sluice {line}: {out}{err}");
+        assert!(err.contains("it has the versions 1.0.0"), "{err}");
+    }
+    ok(one, "versions latest demo add").await;
+    ok(one, "disable demo add 1.0.0").await;
+    ok(one, "enable demo add 1.0.0").await;
     for (line, expected) in [
-        ("versions restore demo echo 1.0.0", 1),
-        ("versions unpin demo --user ann", 1),
+        ("versions restore demo echo 1.0.0", 3),
+        ("versions unpin demo --user ann", 3),
         ("versions pin demo 1", 64),
         ("versions deprecate demo echo 1.0.0 --at soon", 64),
-        ("versions list --token wrong-0123456789abcdef", 1),
+        ("versions list --token wrong-0123456789abcdef", 4),
         ("versions list --admin http://127.0.0.1:1", 2),
     ] {
         let (code, out, err) = sluice(one, line).await;
@@ -93,7 +108,10 @@ async fn instances_breakers_sockets_and_streams_are_looked_at_and_changed() {
     assert_eq!(listed["instances"][0]["drained"], true, "{listed}");
     assert!(ok(gateway, "instances list").await.contains("w0"));
     ok(gateway, "instances undrain demo w0").await;
-    assert_eq!(sluice(gateway, "instances drain demo w9").await.0, 1);
+    assert_eq!(sluice(gateway, "instances drain demo w9").await.0, 3);
+    let (code, _, err) = sluice(gateway, "instances undrain demo w9").await;
+    assert_eq!(code, 3, "{err}");
+    assert!(err.contains("it has w0, w1"), "{err}");
     ok(gateway, "breakers list").await;
     ok(gateway, "breakers reset").await;
     ok(gateway, "breakers reset --service demo --instance w0").await;
@@ -103,7 +121,7 @@ async fn instances_breakers_sockets_and_streams_are_looked_at_and_changed() {
     );
     let mut socket = Socket::joined(gateway.address()).await.unwrap();
     let listed = json(gateway, "sockets list --json").await;
-    let id = &listed["sockets"][0]["id"];
+    let id = listed["sockets"][0]["id"].as_str().unwrap();
     assert!(ok(gateway, "sockets list").await.contains("127.0.0.1"));
     ok(gateway, &format!("sockets close {id} --reason bye")).await;
     assert_eq!(socket.closed().await.unwrap().0.code, 1008);
@@ -115,7 +133,53 @@ async fn instances_breakers_sockets_and_streams_are_looked_at_and_changed() {
     })
     .await
     .unwrap();
-    assert_eq!(sluice(gateway, &format!("sockets close {id}")).await.0, 1);
+    assert_eq!(sluice(gateway, &format!("sockets close {id}")).await.0, 3);
     ok(gateway, "streams list").await;
-    assert_eq!(sluice(gateway, "streams close 7").await.0, 1);
+    assert_eq!(sluice(gateway, "streams close 7").await.0, 64);
+    let (code, _, err) = sluice(gateway, "streams close another-7").await;
+    assert_eq!(code, 3, "{err}");
+    assert!(err.contains("of gateway another"), "{err}");
+}
+
+#[tokio::test]
+async fn limits_the_audit_the_configuration_and_sticky_keys_are_looked_at_and_changed() {
+    let cluster = cluster().gateways(1).workers(1).await.unwrap();
+    let gateway = cluster.gateway(0);
+    let set = "limits set five --key user_id --max-requests 5 --window-ms 60000 --service demo";
+    ok(gateway, set).await;
+    ok(gateway, "limits check five ann").await;
+    let status = ok(gateway, "limits status five ann").await;
+    let line = |name: &str| {
+        status
+            .lines()
+            .find(|l| l.starts_with(name))
+            .unwrap()
+            .to_owned()
+    };
+    assert!(
+        line("USED").ends_with('1') && line("LEFT").ends_with('4'),
+        "{status}"
+    );
+    ok(gateway, "limits remove five").await;
+    assert_eq!(sluice(gateway, "limits status five").await.0, 3);
+    let wrong = "limits set five --key nonsense --max-requests 5 --window-ms 60000";
+    assert_eq!(sluice(gateway, wrong).await.0, 64);
+    let audit = ok(gateway, "audit --done").await;
+    assert_eq!(audit.matches("limits:write").count(), 3, "{audit}");
+    let config = ok(gateway, "config redis").await;
+    assert!(config.contains("redis.timeout_ms"), "{config}");
+    assert!(ok(gateway, "config admin.tokens").await.contains("***"));
+    ok(gateway, "refused").await;
+    assert!(
+        ok(gateway, "refused --clear")
+            .await
+            .contains("forgotten: 0")
+    );
+    assert_eq!(
+        sluice(gateway, "sticky get demo echo k --version 1.0.0")
+            .await
+            .0,
+        3
+    );
+    ok(gateway, "sticky forget demo echo k --version 1.0.0").await;
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sluice_e2e::gateway::Gateway;
 use sluice_e2e::{Error, eventually};
 
-use crate::{ask, cluster};
+use crate::{ask, cluster, restart_all};
 
 /// Which instances answer so many calls; a random function, which the broker spreads.
 async fn answering(gateway: &Gateway, calls: usize) -> BTreeSet<String> {
@@ -56,9 +56,7 @@ async fn a_drained_instance_gets_calls_from_no_gateway_also_after_restarts() {
         ["w1".to_owned()].into()
     );
     only(cluster.gateway(1), &["w1"]).await;
-    for gateway in cluster.gateways_mut() {
-        gateway.restart().await.unwrap();
-    }
+    restart_all(&mut cluster).await;
     for gateway in cluster.gateways() {
         gateway.wait_ready().await.unwrap();
         // Until it knows the workers again, calls are refused; w0 gets none of them.

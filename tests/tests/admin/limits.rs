@@ -7,7 +7,7 @@ use serde_json::json;
 use sluice_e2e::gateway::Gateway;
 use sluice_e2e::{Error, eventually};
 
-use crate::{ask, cluster};
+use crate::{ask, cluster, restart_all};
 
 /// Waits until a user who has not called yet is let through so often, and then refused.
 async fn admits(gateway: &Gateway, round: &str, calls: usize) {
@@ -45,9 +45,7 @@ async fn a_limit_changed_at_one_gateway_holds_at_both_and_after_both_restart() {
     let (status, body) = ask(cluster.gateway(1), Method::PUT, path, limit(4)).await;
     assert_eq!(status, 200, "{body}");
     admits(cluster.gateway(0), "third", 4).await;
-    for gateway in cluster.gateways_mut() {
-        gateway.restart().await.unwrap();
-    }
+    restart_all(&mut cluster).await;
     for (round, gateway) in cluster.gateways().iter().enumerate() {
         gateway.wait_ready().await.unwrap();
         admits(gateway, &format!("restarted-{round}"), 4).await;

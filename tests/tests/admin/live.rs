@@ -32,7 +32,7 @@ async fn one_socket_is_closed_with_a_reason_and_the_others_stay() {
     let mut first = Socket::joined(gateway.address()).await.unwrap();
     let mut second = Socket::joined(gateway.address()).await.unwrap();
     let all = listed(gateway, "sockets", 2).await;
-    let id = all[0]["id"].as_u64().unwrap();
+    let id = all[0]["id"].as_str().unwrap();
     let path = format!("/v1/sockets/{id}?reason=too%20loud");
     let (status, body) = ask(gateway, Method::DELETE, &path, Value::Null).await;
     assert_eq!(status, 200, "{body}");
@@ -68,7 +68,8 @@ async fn a_stream_is_closed_with_an_error_that_says_who_did_it() {
         .unwrap();
     let all = listed(gateway, "streams", 1).await;
     assert_eq!(all[0]["function"], "count", "{all:?}");
-    let path = format!("/v1/streams/{}?reason=enough", all[0]["id"]);
+    let id = all[0]["id"].as_str().unwrap();
+    let path = format!("/v1/streams/{id}?reason=enough");
     let (status, body) = ask(gateway, Method::DELETE, &path, Value::Null).await;
     assert_eq!(status, 200, "{body}");
     let events = stream.collect().await.unwrap();

@@ -4,6 +4,7 @@
 
 mod clients;
 mod commands;
+mod everywhere;
 mod instances;
 mod limits;
 mod live;
@@ -29,6 +30,18 @@ fn cluster() -> ClusterBuilder {
                 "[admin.tokens]\nann = {{ token = \"{TOKEN}\", allow = [\"*\"] }}\n"
             ))
         })
+}
+
+/// Stops all gateways, and only then starts the first one again: none is left that could tell the
+/// others what was decided.
+async fn restart_all(cluster: &mut Cluster) {
+    for gateway in cluster.gateways() {
+        gateway.process().kill9().unwrap();
+        gateway.process().wait_exit().await.unwrap();
+    }
+    for gateway in cluster.gateways_mut() {
+        gateway.restart().await.unwrap();
+    }
 }
 
 /// The same with two workers, of versions 1.0.0 and 1.1.0, which both gateways serve.

@@ -5,7 +5,7 @@ use serde_json::json;
 use sluice_e2e::gateway::Gateway;
 use sluice_e2e::{Error, eventually};
 
-use crate::{answers, ask, cluster, echo, two_versions};
+use crate::{answers, ask, cluster, echo, restart_all, two_versions};
 
 const PATH: &str = "/v1/functions/demo/echo/disabled?version=1.0.0";
 
@@ -30,9 +30,7 @@ async fn a_version_disabled_at_one_gateway_is_off_at_all_and_after_restarts() {
 
     // Workers and gateways come anew; the operator's word stands.
     cluster.workers_mut()[0].restart().unwrap();
-    for gateway in cluster.gateways_mut() {
-        gateway.restart().await.unwrap();
-    }
+    restart_all(&mut cluster).await;
     for gateway in cluster.gateways() {
         gateway.wait_ready().await.unwrap();
         never_served(gateway).await;

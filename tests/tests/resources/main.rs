@@ -7,4 +7,5 @@ mod functions;
 mod hooked;
 mod library;
 mod resource;
+mod urls;
 mod versions;

@@ -5,14 +5,19 @@ use crate::cli::terminal::printable;
 use crate::cli::traffic::{FunctionLine, InstanceLine, View};
 use crate::cli::{Failure, Terminal};
 
-/// Heads of the functions' columns.
+/// Heads of the functions' columns; calls are those of the last second, all else of the last
+/// minute.
 pub(super) const FUNCTIONS: [&str; 7] = [
-    "FUNCTION", "CALLS/S", "ERRORS", "MOSTLY", "P50", "P99", "BREAKER",
+    "FUNCTION", "CALLS/S", "ERR/MIN", "MOSTLY", "P50", "P99", "BREAKER",
 ];
-/// Heads of the instances' columns.
-pub(super) const INSTANCES: [&str; 7] = [
-    "INSTANCE", "CALLS/S", "ERRORS", "FAILED", "P99", "IN FL", "BREAKER",
+/// Heads of the instances' columns; `FAILED` is since the gateways started, all else of the last
+/// minute.
+pub(super) const INSTANCES: [&str; 8] = [
+    "INSTANCE", "CALLS/S", "ERR/MIN", "FAILED", "P99", "IN FL", "STATE", "BREAKER",
 ];
+/// What the figures are of.
+pub(super) const LEGEND: &str =
+    "ERR/MIN: share that failed in the last minute; FAILED: since the start";
 
 /// Prints all of it.
 pub(in crate::cli) fn print(view: &View, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
@@ -26,6 +31,7 @@ pub(in crate::cli) fn print(view: &View, terminal: &mut Terminal<'_>) -> Result<
         rows.extend(view.instances.iter().map(|i| instance(i).to_vec()));
         print_table(&rows, terminal)?;
     }
+    writeln!(terminal.err, "\n{LEGEND}")?;
     Ok(())
 }
 
@@ -61,18 +67,19 @@ pub(super) fn function(line: &FunctionLine) -> [String; 7] {
 }
 
 /// The cells of an instance.
-pub(super) fn instance(line: &InstanceLine) -> [String; 7] {
+pub(super) fn instance(line: &InstanceLine) -> [String; 8] {
     let load = match line.capacity {
         0 => line.in_flight.to_string(),
         capacity => format!("{}/{capacity}", line.in_flight),
     };
     [
         line.name.clone(),
-        line.rate.map_or_else(|| "-".to_owned(), number),
+        number(line.rate_1m),
         percent(line.error_rate),
         format!("{}/{}", short(line.errors), short(line.calls)),
         millis(line.p99_ms),
         load,
+        line.state.clone(),
         line.breaker.clone(),
     ]
 }

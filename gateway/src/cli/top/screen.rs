@@ -5,7 +5,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::widgets::{Paragraph, Row, Table};
 
-use super::plain::{FUNCTIONS, INSTANCES, function, headline, instance};
+use super::plain::{FUNCTIONS, INSTANCES, LEGEND, function, headline, instance};
 use crate::cli::terminal::printable;
 use crate::cli::traffic::View;
 
@@ -26,22 +26,22 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &View, fault: Option<&str>) {
         let cells = function(f);
         (cells, style(&f.breaker, f.error_rate))
     });
-    let columns = (FUNCTIONS, [7, 6, 14, 7, 7, 9]);
-    table(frame, functions, columns, rows.collect());
+    let widths = [7, 7, 13, 7, 7, 9];
+    table(frame, functions, (&FUNCTIONS, &widths), rows.collect());
     let rows = view.instances.iter().map(|i| {
         let cells = instance(i);
         (cells, style(&i.breaker, i.error_rate))
     });
-    let columns = (INSTANCES, [7, 6, 11, 7, 8, 9]);
-    table(frame, instances, columns, rows.collect());
+    let widths = [7, 7, 8, 6, 6, 7, 9];
+    table(frame, instances, (&INSTANCES, &widths), rows.collect());
     let (text, style) = match fault {
         Some(fault) => {
             let line = fault.lines().next().unwrap_or_default();
             (format!("not current: {line}"), Style::new().fg(Color::Red))
         }
         None => {
-            let text = "q quits; errors of functions: last minute, of instances: last 5 s";
-            (text.to_owned(), Style::new().add_modifier(Modifier::DIM))
+            let text = format!("q quits; {LEGEND}");
+            (text, Style::new().add_modifier(Modifier::DIM))
         }
     };
     frame.render_widget(Paragraph::new(printable(&text)).style(style), foot);
@@ -67,15 +67,13 @@ fn style(breaker: &str, error_rate: f64) -> Style {
 }
 
 /// Heads and widths of a table; the first column takes what is left.
-type Columns = ([&'static str; 7], [u16; 6]);
-
-fn table(
+fn table<const N: usize>(
     frame: &mut Frame<'_>,
     area: Rect,
-    (heads, widths): Columns,
-    rows: Vec<([String; 7], Style)>,
+    (heads, widths): (&[&'static str; N], &[u16]),
+    rows: Vec<([String; N], Style)>,
 ) {
-    let widths = widths.into_iter().map(Constraint::Length);
+    let widths = widths.iter().copied().map(Constraint::Length);
     let widths: Vec<Constraint> = std::iter::once(Constraint::Min(22)).chain(widths).collect();
     // The line of heads, and an empty one below.
     let room = usize::from(area.height).saturating_sub(2);
@@ -93,7 +91,8 @@ fn table(
     if total > shown {
         lines.push(Row::new([format!("… {} more", total - shown)]));
     }
-    let heads = Row::new(heads).style(Style::new().add_modifier(Modifier::REVERSED));
+    let heads =
+        Row::new(heads.iter().copied()).style(Style::new().add_modifier(Modifier::REVERSED));
     frame.render_widget(Table::new(lines, widths).header(heads), area);
 }
 
@@ -136,7 +135,8 @@ mod tests {
             "{screen}"
         );
         let bad = line(&screen, "demo/bad");
-        assert!(bad.contains("40 %") && bad.contains("80/200"), "{screen}");
+        assert!(bad.contains("10 %") && bad.contains("80/200"), "{screen}");
+        assert!(bad.contains("drained"), "{screen}");
         assert!(bad.contains("open"), "{screen}");
         assert!(screen.contains("1 breakers not closed"), "{screen}");
         assert!(screen.contains("2 gateways (1 silent)"), "{screen}");

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use serde_json::{Value, json};
 use toml::de::DeValue;
 
 use super::super::source::entry;
+use super::secret::MASK;
 use super::{Kind, Raw};
 use crate::admin::access::OperatorToken;
 use crate::admin::action::Grants;
@@ -53,6 +55,14 @@ impl Kind for OperatorTokens {
 
     fn show(&self, value: &Self::Value) -> Option<String> {
         value.is_empty().then(|| "{}".to_owned())
+    }
+
+    fn json(&self, value: &Self::Value) -> Value {
+        let masked = value.iter().map(|token| {
+            let fields = json!({ "token": MASK, "allow": token.grants.names() });
+            (token.name.clone(), fields)
+        });
+        Value::Object(masked.collect())
     }
 
     fn debug(&self, value: &Self::Value, f: &mut fmt::Formatter<'_>) -> fmt::Result {

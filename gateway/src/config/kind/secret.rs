@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::Read;
 use std::path::Path;
 
+use serde_json::Value;
 use sluice_protocol::ServiceName;
 use toml::Spanned;
 use toml::de::{DeString, DeValue};
@@ -12,7 +13,8 @@ use toml::de::{DeString, DeValue};
 use super::super::source::cannot_read;
 use super::{Kind, Raw};
 
-const MASK: &str = "***";
+/// Stands for a secret.
+pub(crate) const MASK: &str = "***";
 const MAX_FILE_BYTES: u64 = 64 * 1024;
 
 /// Reads the file of a secret, without the line's end that editors put there.
@@ -59,6 +61,10 @@ impl Kind for Secret {
         None
     }
 
+    fn json(&self, value: &Option<String>) -> Value {
+        value.as_ref().map_or(Value::Null, |_| MASK.into())
+    }
+
     fn debug(&self, value: &Option<String>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&value.as_ref().map(|_| MASK), f)
     }
@@ -99,6 +105,11 @@ impl Kind for ServiceSecrets {
 
     fn show(&self, value: &Self::Value) -> Option<String> {
         value.is_empty().then(|| "{}".to_owned())
+    }
+
+    fn json(&self, value: &Self::Value) -> Value {
+        let masked = value.keys().map(|service| (service.clone(), MASK.into()));
+        Value::Object(masked.collect())
     }
 
     fn debug(&self, value: &Self::Value, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,5 +1,6 @@
 //! Texts: plain ones, addresses, paths, lists.
 
+use std::fmt;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -163,9 +164,70 @@ impl Kind for List {
     }
 }
 
+/// A URL that may hold a user, a password, or a key in its query.
+pub(crate) struct Url {
+    pub(crate) what: &'static str,
+    /// The message repeats nothing of the URL.
+    pub(crate) check: Check,
+}
+
+impl Kind for Url {
+    type Value = Option<String>;
+
+    fn describe(&self) -> String {
+        self.what.to_owned()
+    }
+
+    fn parse(&self, raw: &Raw<'_>) -> Result<Option<String>, Vec<String>> {
+        let expected = || vec![format!("expected {}", self.what)];
+        let text = raw.text().ok_or_else(expected)?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        (self.check)(text).map_err(|why| vec![why])?;
+        Ok(Some(text.to_owned()))
+    }
+
+    fn show(&self, value: &Option<String>) -> Option<String> {
+        value.as_deref().map(|url| quoted(&without_secrets(url)))
+    }
+
+    fn debug(&self, value: &Option<String>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&value.as_deref().map(without_secrets), f)
+    }
+}
+
+/// A URL without user, password and parameters, fit for logs and for whoever may look.
+#[must_use]
+pub(crate) fn without_secrets(url: &str) -> String {
+    let address = url.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = match address.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), address),
+    };
+    match rest.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}***@{host}"),
+        None => address.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn urls_are_shown_without_what_is_secret_in_them() {
+        for (url, shown) in [
+            ("https://h/keys.json", "https://h/keys.json"),
+            ("https://u:p@h:1/k", "https://***@h:1/k"),
+            ("https://u:p,q@r@h/k", "https://***@h/k"),
+            ("https://h/k?key=p", "https://h/k"),
+            ("redis://:p,q@h:1/0", "redis://***@h:1/0"),
+            ("unix:///s?pass=p", "unix:///s"),
+        ] {
+            assert_eq!(without_secrets(url), shown, "{url}");
+        }
+    }
 
     #[test]
     fn addresses_that_were_nearly_right_get_a_hint() {

@@ -80,7 +80,11 @@ impl Exchange {
     fn function_outcome(&mut self, ok: bool) {
         let options = &self.context.breaker;
         if let Some(probe) = self.admitted.probe.take() {
-            probe.settle(ok, options);
+            if probe.settle(ok, options) {
+                self.context.recorder.inc(Series::BreakerFunctionClosed);
+                let function = self.call.spec().label();
+                tracing::info!(function, "circuit closed: the function is well again");
+            }
             return;
         }
         let clock = self.context.link.clock;
@@ -97,7 +101,16 @@ impl Exchange {
             return;
         };
         if let Some(probe) = attempt.probe_of_breaker.take() {
-            probe.settle(ok, options);
+            if probe.settle(ok, options) {
+                self.context.recorder.inc(Series::BreakerInstanceClosed);
+                if let Some(instance) = &attempt.holder {
+                    tracing::info!(
+                        service = %instance.service,
+                        instance = %instance.id,
+                        "circuit closed: the instance is well again"
+                    );
+                }
+            }
             return;
         }
         let Some(instance) = &attempt.holder else {

@@ -31,12 +31,15 @@ impl Exchange {
             Step::Elsewhere => "elsewhere at once".to_owned(),
             Step::GiveUp => "given up".to_owned(),
         };
+        let error = failure.clone().into_error(self.call.spec(), 1);
         traced.say(
             "attempt failed",
             json!({
                 "attempt": self.attempts,
                 "instance": holder.map(ToString::to_string),
-                "why": format!("{failure:?}"),
+                "failure": failure.name(),
+                "error_code": error.code_text(),
+                "error": error.message,
                 "next": next,
             }),
         );

@@ -13,6 +13,7 @@ use crate::dispatch::guards::{Breakers, Bulkheads, Guarded};
 use crate::dispatch::mailbox::Delivery;
 use crate::hooks::Callbacks;
 use crate::reply::Reply;
+use crate::telemetry::names::Series;
 
 fn three_failures(config: &mut Config) {
     config.breaker.failures = 3;
@@ -76,6 +77,13 @@ async fn a_function_that_fails_is_refused_at_once_and_heals_by_one_probe() {
     assert_eq!(breakers(&rig).list()[0].state, "half_open");
     rig.reply(&message, result("1"));
     assert!(probe.await.unwrap().is_ok());
+    for (series, changes) in [
+        (Series::BreakerFunctionOpened, 1),
+        (Series::BreakerFunctionClosed, 1),
+        (Series::BreakerInstanceClosed, 0),
+    ] {
+        assert_eq!(rig.recorder.meters.get(series), changes, "{series:?}");
+    }
     assert!(breakers(&rig).list().is_empty());
     let running = rig.start(call("{}"));
     let message = rig.sent().await;

@@ -147,7 +147,7 @@ fn is_token_byte(b: u8) -> bool {
 }
 
 /// `0`, `0.123`, `1`, `1.000` (RFC 9110 §12.4.2), in thousandths.
-fn parse_quality(text: &str) -> Option<u16> {
+pub(super) fn parse_quality(text: &str) -> Option<u16> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     if fraction.len() > 3 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
         return None;
@@ -161,7 +161,7 @@ fn parse_quality(text: &str) -> Option<u16> {
 }
 
 /// The parts between separators that do not stand in quotes, without white space around them.
-fn split_unquoted(text: &str, separator: char) -> impl Iterator<Item = &str> {
+pub(super) fn split_unquoted(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     text.split(move |c| {
         if escaped {

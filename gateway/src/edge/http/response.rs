@@ -11,7 +11,9 @@ use http_body::{Frame, SizeHint};
 use sluice_protocol::payload::TranscodeError;
 use sluice_protocol::response::{Answer, Response as Envelope};
 use sluice_protocol::{CallError, Encoding, ErrorCode, Executed, RequestId};
+use tokio::sync::OwnedSemaphorePermit;
 
+use super::compress::{Packed, Packer};
 use super::routes::Pieces;
 use super::stream::StreamBody;
 use super::{fields, quota};
@@ -34,9 +36,14 @@ enum Kind {
     Whole(Bytes),
     Stream(Box<StreamBody>),
     Pieces(Box<Pieces>),
+    Packed(Box<Packed>),
 }
 
 impl Body {
+    pub(super) fn empty() -> Self {
+        Self::whole(Bytes::new())
+    }
+
     pub(super) fn whole(bytes: impl Into<Bytes>) -> Self {
         let kind = Kind::Whole(bytes.into());
         Self { kind, guard: None }
@@ -50,6 +57,30 @@ impl Body {
     pub(super) fn pieces(pieces: Pieces) -> Self {
         let kind = Kind::Pieces(Box::new(pieces));
         Self { kind, guard: None }
+    }
+
+    /// The body, if it is whole.
+    pub(super) fn content(&self) -> Option<&Bytes> {
+        match &self.kind {
+            Kind::Whole(bytes) => Some(bytes),
+            Kind::Stream(_) | Kind::Pieces(_) | Kind::Packed(_) => None,
+        }
+    }
+
+    /// Whether it could be packed. The answers of a stream are small and each is awaited.
+    pub(super) fn may_be_packed(&self) -> bool {
+        matches!(self.kind, Kind::Whole(_) | Kind::Pieces(_))
+    }
+
+    /// The same body, packed as it comes. `permit` is given back with its end.
+    pub(super) fn packed(self, packer: Packer, permit: OwnedSemaphorePermit) -> Self {
+        match self.kind {
+            Kind::Pieces(pieces) => Self {
+                kind: Kind::Packed(Box::new(Packed::new(*pieces, packer, permit))),
+                guard: self.guard,
+            },
+            kind => Self { kind, ..self },
+        }
     }
 
     /// Keeps `guard` until the body is written or given up.
@@ -70,6 +101,7 @@ impl http_body::Body for Body {
             Kind::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Kind::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Kind::Pieces(pieces) => pieces.poll_bytes(cx).map(|b| b.map(|b| b.map(Frame::data))),
+            Kind::Packed(packed) => packed.poll_bytes(cx).map(|b| b.map(|b| b.map(Frame::data))),
             Kind::Stream(stream) => stream.poll_bytes(cx).map(|b| b.map(|b| Ok(Frame::data(b)))),
         }
     }
@@ -81,7 +113,7 @@ impl http_body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Kind::Stream(_) | Kind::Pieces(_) => SizeHint::default(),
+            Kind::Stream(_) | Kind::Pieces(_) | Kind::Packed(_) => SizeHint::default(),
         }
     }
 }

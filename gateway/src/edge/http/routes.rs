@@ -22,6 +22,7 @@ pub(super) use self::resource::OfResource;
 use super::response::{self, Body};
 use super::{Asked, Edge, fields};
 use crate::edge::service::CallService;
+use crate::edge::version_source::original;
 use crate::pipeline::{Call, Caller};
 use crate::registry::routes::{Lookup, Target};
 use crate::registry::wanted::Wanted;
@@ -59,10 +60,11 @@ impl<S: CallService> Edge<S> {
         let target = match self.calls.route(method, path, wanted) {
             Lookup::Nothing => return Ok(None),
             Lookup::Malformed => {
-                let text = "the path is not percent-encoded UTF-8, or has dot segments";
+                let text = "the path is not percent-encoded UTF-8, has dot segments, or a slash encoded where \
+                            the rest of a path is taken";
                 return Err(CallError::new(ErrorCode::InvalidRequest, text));
             }
-            Lookup::WithoutSlash => return Ok(Some(without_slash(&head.uri))),
+            Lookup::WithoutSlash => return Ok(Some(without_slash(original(head)))),
             Lookup::Methods(allowed) => return Ok(Some(other_methods(asked, &allowed))),
             Lookup::Version { of, known } => {
                 // Nobody learns anything before it is known that he may ask.
@@ -211,7 +213,7 @@ fn other_methods(asked: &Asked<'_>, allowed: &str) -> Response<Body> {
     response
 }
 
-/// Sends the client to the path without the slash at its end; 308 keeps method and body. Such a
+/// Sends the client to the path as it sent it, without the slash at its end; 308 keeps method and body. Such a
 /// path begins with one slash: what begins with two is no route.
 fn without_slash(uri: &http::Uri) -> Response<Body> {
     let path = uri.path().trim_end_matches('/');

@@ -1,6 +1,7 @@
 //! The edge over a fake gateway, without sockets.
 
 mod browsers;
+mod compression;
 mod errors;
 mod hostile;
 mod replies;
@@ -8,6 +9,7 @@ mod requests;
 mod results;
 mod routes;
 mod streams;
+mod versions;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};

@@ -223,7 +223,7 @@ fn unmarked(tag: &str, mark: &str) -> String {
 }
 
 /// A list of entity tags, each of them changed. Tags may have commas in them.
-fn each_tag(list: &str, change: impl Fn(&str) -> String) -> String {
+pub(crate) fn each_tag(list: &str, mut change: impl FnMut(&str) -> String) -> String {
     if list.trim() == "*" {
         return list.to_owned();
     }

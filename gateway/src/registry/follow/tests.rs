@@ -56,8 +56,10 @@ impl Gateway {
                 ..RegistryOptions::default()
             },
             functions: Vec::new(),
+            taken: std::sync::Arc::new(|_| None),
         };
-        let (registry, follower): (_, Follower) = Registry::with_parser(settings, parse).unwrap();
+        let (registry, follower): (_, Follower) =
+            Registry::with_parser(settings, Box::new(parse)).unwrap();
         let nats = Nats {
             url: url.into(),
             ..Nats::default()

@@ -66,6 +66,9 @@ impl Snapshot {
                 None => Lookup::Nothing,
             };
         };
+        if !found.is_plain {
+            return Lookup::Malformed;
+        }
         let place = found.place;
         let Some(owner) = place.resource().or_else(|| place.function(method)) else {
             return Lookup::Methods(place.allow());

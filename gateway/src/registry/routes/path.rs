@@ -12,7 +12,8 @@ const MAX_SEGMENTS: usize = 64;
 pub struct Malformed;
 
 /// The segments of a path, each percent-decoded on its own: an encoded slash is part of a segment
-/// and divides none. A slash at the end makes a last segment that is empty.
+/// and divides none, but what it parts may be no dot segment either: whoever joins them with others
+/// would leave the place that the route gives them. A slash at the end makes a last segment that is empty.
 ///
 /// # Errors
 /// When a segment is not percent-encoded UTF-8, has control characters or is a dot segment, which
@@ -28,12 +29,21 @@ pub fn segments(path: &str) -> Result<Vec<Cow<'_, str>>, Malformed> {
             return Err(Malformed);
         }
         let text = decode(part).ok_or(Malformed)?;
-        if matches!(&*text, "." | "..") || text.bytes().any(|b| b.is_ascii_control()) {
+        let dots = text
+            .split(['/', '\\'])
+            .any(|part| matches!(part, "." | ".."));
+        if dots || text.bytes().any(|b| b.is_ascii_control()) {
             return Err(Malformed);
         }
         out.push(text);
     }
     Ok(out)
+}
+
+/// Whether segments may be joined to the rest of a path: slashes in them could not be told from
+/// those between them.
+pub(super) fn may_be_joined(segments: &[Cow<'_, str>]) -> bool {
+    !segments.iter().any(|s| s.contains(['/', '\\']))
 }
 
 fn decode(part: &str) -> Option<Cow<'_, str>> {

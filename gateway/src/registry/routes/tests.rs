@@ -136,6 +136,8 @@ fn segments_are_decoded_one_by_one() {
         ("/f/a//b", "files path=a//b"),
         ("/users/1/", "without slash"),
         ("/f/a/", "files path=a/"),
+        ("/f/", "files path="),
+        ("/f", "nothing"),
         ("*", "malformed"),
         ("", "malformed"),
     ] {
@@ -258,5 +260,34 @@ proptest! {
     fn strangers_paths_never_panic(path in "(/[a-z%2F.{}*]{0,6}){0,70}|.{0,40}", method in "[A-Z]{0,7}") {
         let all = snapshot(&[with("a", &["GET /{a}/{b}"]), with("b", &["GET /{a}/x/{*c}"])]);
         let _ = all.route(&method, &path, &Wanted::default());
+    }
+}
+
+#[test]
+fn no_encoded_slash_or_dots_leave_the_place_of_a_route() {
+    let snapshot = snapshot(&[
+        with("files", &["GET /files/{*path}"]),
+        with("one", &["GET /one/{id}"]),
+    ]);
+    for path in [
+        "/files/..%2f..%2fetc/passwd",
+        "/files/%2e%2e/x",
+        "/files/%2E%2E%5Cx",
+        "/files/a%2Fb",
+        "/files/a/b%5cc",
+        "/files/a/%2f",
+        "/one/..%2F..%2Fetc",
+        "/one/a%2f.",
+        "/one/a%5C..",
+    ] {
+        assert_eq!(goes(&snapshot, "GET", path), "malformed", "{path}");
+    }
+    for (path, to) in [
+        ("/files/a/b", "files path=a/b"),
+        ("/files/..a/b..", "files path=..a/b.."),
+        ("/one/a%2Fb", "one id=a/b"),
+        ("/one/%252e%252e", "one id=%2e%2e"),
+    ] {
+        assert_eq!(goes(&snapshot, "GET", path), to, "{path}");
     }
 }

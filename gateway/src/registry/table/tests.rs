@@ -51,7 +51,7 @@ impl Bench {
             },
             fixed: FixedFunctions::default(),
             limits: Limits::default(),
-            parse,
+            parse: Box::new(parse),
         };
         change(&mut rules);
         let mut bench = Self {

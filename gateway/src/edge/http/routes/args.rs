@@ -50,7 +50,7 @@ pub(super) fn with_body(of_url: Payload, body: Payload) -> Result<Payload, CallE
         }
     }
     if !faults.is_empty() {
-        return Err(bad_query(&faults));
+        return Err(disagree(&faults));
     }
     Ok(Payload::json(spliced(&members.join(","), &body.bytes)))
 }
@@ -87,6 +87,13 @@ fn said_twice(name: &str) -> Fault {
         category: category::DUPLICATE,
         message: format!("argument {name:?} has another value in the body than in the URL"),
     }
+}
+
+fn disagree(faults: &[Fault]) -> CallError {
+    let messages: Vec<&str> = faults.iter().map(|f| f.message.as_str()).collect();
+    let text = format!("the body and the URL disagree: {}", messages.join("; "));
+    let faults = serde_json::to_value(faults).unwrap_or_default();
+    CallError::new(ErrorCode::InvalidArguments, text).with_detail("faults", faults)
 }
 
 fn no_json(reason: &TranscodeError) -> CallError {
@@ -128,6 +135,11 @@ mod tests {
         assert_eq!(
             joined(r#"{"id":7}"#, r#"{"id":8}"#),
             Err(ErrorCode::InvalidArguments)
+        );
+        let other = with_body(Payload::json(r#"{"id":7}"#), Payload::json(r#"{"id":8}"#));
+        assert_eq!(
+            other.unwrap_err().message,
+            "the body and the URL disagree: argument \"id\" has another value in the body than in the URL"
         );
         assert_eq!(
             joined(r#"{"id":"x"}"#, r#"{"id":"\u0078"}"#).unwrap(),

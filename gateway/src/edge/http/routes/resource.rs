@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use http::header::{
-    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, DATE, HeaderName,
-    ORIGIN, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    ACCEPT, ACCEPT_ENCODING, ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONNECTION,
+    CONTENT_LENGTH, CONTENT_LOCATION, DATE, HeaderName, IF_MATCH, IF_NONE_MATCH, IF_RANGE,
+    LOCATION, ORIGIN, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts as Head;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
@@ -19,10 +20,12 @@ use sluice_protocol::{CallError, ErrorCode, Executed, Payload};
 use super::problem::problem;
 use super::{Pieces, args};
 use crate::edge::capacity::Permit;
+use crate::edge::http::compress::{own_tags, own_tags_of_range};
 use crate::edge::http::response::{self, Body};
 use crate::edge::http::{Asked, Edge, body, fields};
 use crate::edge::identity;
 use crate::edge::service::CallService;
+use crate::edge::version_source::within_version;
 use crate::pipeline::{Call, HttpRequest};
 use crate::registry::routes::Target;
 use crate::registry::wanted::Wanted;
@@ -59,7 +62,7 @@ impl<S: CallService> Edge<S> {
         let types = target.spec.arg_types.as_ref();
         let args =
             args::of_url(None, &target.params, types).map_err(|error| self.refuse(asked, error))?;
-        let head = request_head(asked.head, session.is_verified())?;
+        let head = self.request_head(asked.head, session.is_verified())?;
         let headers = &asked.head.headers;
         let mut call = Call {
             request_id: asked.id.clone(),
@@ -89,18 +92,64 @@ impl<S: CallService> Edge<S> {
             match self.calls.call(call).await? {
                 Reply::Result(message) => {
                     let (head, body) = split(&message)?;
-                    respond(head, bodiless, || Body::whole(body))
+                    respond(asked.head, head, bodiless, || Body::whole(body))
                 }
-                Reply::Stream(answers) => in_pieces(answers, bodiless, permit).await,
+                Reply::Stream(answers) => in_pieces(asked.head, answers, bodiless, permit).await,
                 Reply::Accepted | Reply::Async(_) => Err(senseless("an acknowledgement")),
             }
         })
         .await
     }
+
+    /// The head of a request as the resource gets it. Credentials that the gateway has checked stay
+    /// with it: who it is says the identity.
+    fn request_head(&self, head: &Head, verified: bool) -> Result<RequestHead, CallError> {
+        let named = connection_options(&head.headers);
+        let passes = |name: &HeaderName| {
+            !is_between_neighbours(name)
+                // Anybody can write these; whom the gateway knows it says itself.
+                && ![identity::USER, identity::DEVICE, identity::ROLES].contains(&name.as_str())
+                && *name != CONTENT_LENGTH
+                && !(verified && (*name == AUTHORIZATION || *name == API_KEY))
+                && !named.iter().any(|n| n.eq_ignore_ascii_case(name.as_str()))
+        };
+        let field = |(name, value): (&HeaderName, &HeaderValue)| -> Field {
+            let value = field_text(value.as_bytes());
+            let value = match *name {
+                IF_MATCH | IF_NONE_MATCH => own_tags(&value),
+                IF_RANGE => own_tags_of_range(&value),
+                ACCEPT => self.versions.plain_accept(value),
+                ACCEPT_ENCODING => self.compression.passed_on(&head.headers, value),
+                _ => value,
+            };
+            (name.as_str().to_owned(), value)
+        };
+        let headers: Vec<Field> = head
+            .headers
+            .iter()
+            .filter(|(n, _)| passes(n))
+            .map(field)
+            .collect();
+        if headers.len() > MAX_FIELDS {
+            let text = format!("the request has more than {MAX_FIELDS} header fields");
+            let error = CallError::new(ErrorCode::InvalidRequest, text);
+            return Err(CallError {
+                status: Some(431),
+                ..error
+            });
+        }
+        Ok(RequestHead {
+            method: head.method.as_str().to_owned(),
+            path: head.uri.path().to_owned(),
+            query: head.uri.query().map(str::to_owned),
+            headers,
+        })
+    }
 }
 
 /// A response whose body comes in pieces: the first has the head.
 async fn in_pieces(
+    request: &Head,
     mut answers: Answers,
     bodiless: bool,
     permit: Permit,
@@ -112,7 +161,7 @@ async fn in_pieces(
     };
     let (head, first) = split(&message)?;
     let answers = Some(answers).filter(|_| !last);
-    respond(head, bodiless, || {
+    respond(request, head, bodiless, || {
         Body::pieces(Pieces::new(first, answers, permit))
     })
 }
@@ -125,8 +174,10 @@ fn split(message: &Payload) -> Result<(ResponseHead, Bytes), CallError> {
     Ok((head, body))
 }
 
-/// The response that a resource made, without what is between two neighbours on the way.
+/// The response that a resource made, without what is between two neighbours on the way. Its places
+/// are in the version that the request's path named.
 fn respond(
+    request: &Head,
     head: ResponseHead,
     bodiless: bool,
     body: impl FnOnce() -> Body,
@@ -138,7 +189,12 @@ fn respond(
         let named = HeaderName::from_bytes(name.as_bytes());
         let named = named.map_err(|_| senseless("a field whose name is none"))?;
         let value = field_bytes(value).and_then(|v| HeaderValue::from_bytes(&v).ok());
-        let value = value.ok_or_else(|| senseless("a field whose value is none"))?;
+        let mut value = value.ok_or_else(|| senseless("a field whose value is none"))?;
+        if named == LOCATION || named == CONTENT_LOCATION {
+            let reference = value.to_str().ok();
+            let own = reference.and_then(|r| within_version(request, r));
+            value = own.and_then(|own| own.parse().ok()).unwrap_or(value);
+        }
         if !is_between_neighbours(&named) && named != CONTENT_LENGTH && named != DATE {
             response.headers_mut().append(named, value);
         }
@@ -149,43 +205,6 @@ fn respond(
     }
     response.extensions_mut().insert(OfResource);
     Ok(response)
-}
-
-/// The head of a request as the resource gets it. Credentials that the gateway has checked stay
-/// with it: who it is says the identity.
-fn request_head(head: &Head, verified: bool) -> Result<RequestHead, CallError> {
-    let named = connection_options(&head.headers);
-    let passes = |name: &HeaderName| {
-        !is_between_neighbours(name)
-            // Anybody can write these; whom the gateway knows it says itself.
-            && ![identity::USER, identity::DEVICE, identity::ROLES].contains(&name.as_str())
-            && *name != CONTENT_LENGTH
-            && !(verified && (*name == AUTHORIZATION || *name == API_KEY))
-            && !named.iter().any(|n| n.eq_ignore_ascii_case(name.as_str()))
-    };
-    let field = |(name, value): (&HeaderName, &HeaderValue)| -> Field {
-        (name.as_str().to_owned(), field_text(value.as_bytes()))
-    };
-    let headers: Vec<Field> = head
-        .headers
-        .iter()
-        .filter(|(n, _)| passes(n))
-        .map(field)
-        .collect();
-    if headers.len() > MAX_FIELDS {
-        let text = format!("the request has more than {MAX_FIELDS} header fields");
-        let error = CallError::new(ErrorCode::InvalidRequest, text);
-        return Err(CallError {
-            status: Some(431),
-            ..error
-        });
-    }
-    Ok(RequestHead {
-        method: head.method.as_str().to_owned(),
-        path: head.uri.path().to_owned(),
-        query: head.uri.query().map(str::to_owned),
-        headers,
-    })
 }
 
 /// Fields that `Connection` names: they are for the next neighbour only (RFC 9110 §7.6.1).

@@ -215,3 +215,22 @@ async fn resources_do_not_see_whom_a_client_claims_to_be() {
         assert_eq!(call.identity.user_id.is_some(), trusts);
     }
 }
+
+#[tokio::test]
+async fn a_stream_at_a_route_has_envelopes_as_everywhere() {
+    let mut rig = Rig::new();
+    let response = rig.edge.handle(request("GET /r/items", "", "")).await;
+    assert_eq!(response.headers()["content-type"], "application/x-ndjson");
+    let open = rig.opened().await;
+    let item = crate::edge::fake::item("{\"n\":1}");
+    open.answers.send(item).await.unwrap();
+    drop(open);
+    let got = whole(response).await;
+    let text = String::from_utf8(got.body.to_vec()).unwrap();
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines[0]["has_more"], true, "the acknowledgement");
+    assert_eq!(lines[1]["result"], json!({"n": 1}));
+}

@@ -181,10 +181,10 @@ fn a_known_hash_is_not_parsed_again_unless_forced() {
     use std::cell::Cell;
     thread_local!(static PARSED: Cell<u32> = const { Cell::new(0) });
     let mut bench = Bench::with(|rules| {
-        rules.parse = |service, text| {
+        rules.parse = Box::new(|service, text| {
             PARSED.set(PARSED.get() + 1);
             parse(service, text)
-        };
+        });
     });
     let text = config_text(&["get"], "");
     bench.up("users", "a", &text);
@@ -248,7 +248,7 @@ fn fixed_functions_are_there_from_the_start_and_belong_to_the_config_file() {
         subject: "legacy.time".into(),
         spec: serde_json::json!({ "request_type": "time" }),
     }];
-    let mut bench = Bench::with(|rules| rules.fixed = fixed::parse(&tables).unwrap());
+    let mut bench = Bench::with(|rules| rules.fixed = fixed::parse(&tables, &|_| None).unwrap());
     let function = bench.function("time", None).unwrap();
     assert_eq!(
         function.variants[0].fixed_subject.as_deref(),
