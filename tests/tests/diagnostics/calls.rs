@@ -97,7 +97,7 @@ async fn a_call_is_explained_without_being_counted_and_limits_are_asked_by_hand(
     let unknown = format!("explain demo echo --api-key nobody --token {TOKEN}");
     let words: Vec<&str> = unknown.split(' ').collect();
     let (code, _, err) = sluice(gateway, &words).await;
-    assert_eq!(code, 1, "{err}");
+    assert_eq!(code, 64, "{err}");
     assert!(err.contains("there is no API key"), "{err}");
 }
 
@@ -190,6 +190,6 @@ async fn live_calls_of_one_user_are_followed_at_every_gateway() {
     assert!(child.wait().await.unwrap().success());
 
     let (code, _, err) = sluice(cluster.gateway(0), &["trace", "--token", TOKEN]).await;
-    assert_eq!(code, 1, "{err}");
+    assert_eq!(code, 64, "{err}");
     assert!(err.contains("name a user"), "{err}");
 }

@@ -31,7 +31,7 @@ async fn what_is_exported_can_be_sent_and_served() {
         .await
         .unwrap();
     assert!(answer.success, "{answer:?}");
-    ends(gateway, 1, "export --service nothing").await;
+    ends(gateway, 3, "export --service nothing").await;
 
     let worker = shop(&cluster.broker().url(), "s1", false).await;
     let no_args = json!({});
