@@ -13,6 +13,7 @@ const LINES: &[&str] = &[
     "refused",
     "refused --clear --service s",
     "versions list",
+    "versions diff s 1 2",
     "versions callers s f",
     "versions disable s f",
     "versions delete s f",

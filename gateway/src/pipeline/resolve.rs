@@ -121,10 +121,13 @@ pub(super) fn resolve_callback(
     Ok(resolved)
 }
 
-/// Gives a call that names no version the configured one, where its function has that.
+/// Gives a call that names no version, and for whose caller none is pinned, the configured one, where
+/// its function has that.
 pub(super) fn by_default(snapshot: &Snapshot, call: &mut Call, version: &str) {
     let (service, name) = (call.service.as_str(), call.request_type.as_str());
+    let user = call.identity.user_id.as_deref();
     if named_version(call.version.as_deref()).is_none()
+        && !snapshot.is_pinned(service, name, (user, call.caller.api_key.as_deref()))
         && snapshot.resolve(service, name, Some(version)).is_ok()
     {
         call.version = Some(version.to_owned());

@@ -236,6 +236,35 @@ impl Snapshot {
         self.resolve_for(service, request_type, version, (None, None))
     }
 
+    /// The version that is pinned for a caller. Not every function of a service has every version:
+    /// a pin for a service is passed over then.
+    fn pin_of<'a>(
+        &'a self,
+        all: &FunctionVersions,
+        service: &str,
+        request_type: &str,
+        (user, api_key): (Option<&str>, Option<&str>),
+    ) -> Option<&'a str> {
+        if self.pins.is_empty() {
+            return None;
+        }
+        let pin = self.pins.find(user, api_key, service, request_type)?;
+        (!pin.of_service || all.named(pin.version).is_some()).then_some(pin.version)
+    }
+
+    /// Whether a caller who names no version gets a pinned one.
+    #[must_use]
+    pub(crate) fn is_pinned(
+        &self,
+        service: &str,
+        request_type: &str,
+        caller: (Option<&str>, Option<&str>),
+    ) -> bool {
+        let functions = self.services.get(service);
+        let all = functions.and_then(|functions| functions.get(request_type));
+        all.is_some_and(|all| self.pin_of(all, service, request_type, caller).is_some())
+    }
+
     /// The same for a caller, by user and API key, who may have a version pinned.
     ///
     /// # Errors
@@ -254,12 +283,9 @@ impl Snapshot {
             .ok_or(Unresolved::Function)?;
         let found = match named_version(version) {
             Some(version) => all.named(version),
-            None if self.pins.is_empty() => all.current(),
-            None => match self.pins.find(user, api_key, service, request_type) {
+            None => match self.pin_of(all, service, request_type, (user, api_key)) {
                 None => all.current(),
-                // Not every function of a service has every version.
-                Some(pin) if pin.of_service => all.named(pin.version).or_else(|| all.current()),
-                Some(pin) => all.named(pin.version),
+                Some(version) => all.named(version),
             },
         };
         found.ok_or_else(|| {

@@ -33,6 +33,8 @@ impl<'a> Wanted<'a> {
     ) -> Option<&'a str> {
         let resolve = |version| snapshot.resolve(service, request_type, Some(version));
         match named_version(self.version) {
+            // Whoever has a version of their own is not everybody.
+            None if snapshot.is_pinned(service, request_type, (self.user, self.api_key)) => None,
             None => self.default.filter(|version| resolve(version).is_ok()),
             Some(version) if self.unknown_is_latest => {
                 let unknown = matches!(resolve(version), Err(Unresolved::Version(_)));

@@ -170,7 +170,8 @@ impl Said {
         }
         let response = request.send().await.unwrap();
         let body: Value = response.json().await.unwrap_or_default();
-        let text = body.as_str().or_else(|| body["code"].as_str());
+        let bare = body.as_str().or_else(|| body["code"].as_str());
+        let text = bare.or_else(|| body["result"].as_str());
         text.unwrap_or_default().to_owned()
     }
 
@@ -234,5 +235,12 @@ async fn the_configured_version_is_that_of_routes() {
     said.is("^1", "bob", "1.2.0").await;
     said.is("9", "bob", "2.0.0").await;
     said.is("2.0.0", "bob", "2.0.0").await;
+    // What is pinned for a caller goes before what is configured for all.
+    let pin = json!({"user": "ann", "service": "said", "version": "^1"});
+    ask(&said.cluster, Method::PUT, "/v1/pins", pin).await;
+    for path in ["/one", "/two", "/api/said/one"] {
+        said.becomes(path, "", "ann", "1.2.0").await;
+        said.becomes(path, "", "bob", "1.0.0").await;
+    }
     said.worker.shutdown().await.unwrap();
 }

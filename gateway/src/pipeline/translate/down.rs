@@ -75,7 +75,11 @@ impl Down {
             Ok(payload) => Answer::Item { payload, last },
             Err(why) => {
                 let text = format!("a response of {} {why}", self.function.before);
-                tracing::warn!(function = self.function.before, "{text}");
+                tracing::warn!(
+                    function = self.function.before,
+                    error = text,
+                    "a piece of a stream could not be translated down"
+                );
                 let error = CallError::new(ErrorCode::WorkerError, text);
                 Answer::Error(Box::new(error.with_executed(Executed::Yes, false)))
             }
