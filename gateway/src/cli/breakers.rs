@@ -2,21 +2,15 @@
 
 use reqwest::Method;
 
-use super::steer::{Asked, Common};
+use super::steer::{Asked, Steered};
 use super::{Exit, Failure, Terminal};
 
 /// Arguments of `sluice breakers`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    #[command(subcommand)]
-    command: Command,
-    #[command(flatten)]
-    common: Common,
-}
+pub(super) type Args = Steered<Command>;
 
 /// What to do with breakers.
 #[derive(Debug, clap::Subcommand)]
-enum Command {
+pub enum Command {
     /// List the breakers of all gateways that are not closed, or count failures.
     List {
         /// Only of the gateway that is asked.
@@ -28,7 +22,7 @@ enum Command {
 }
 
 #[derive(Debug, clap::Args)]
-struct Which {
+pub struct Which {
     /// Of this service: with --function or --instance. Without it, all.
     #[arg(long)]
     service: Option<String>,

@@ -2,21 +2,15 @@
 
 use reqwest::Method;
 
-use super::steer::{Asked, Common};
+use super::steer::{Asked, Steered};
 use super::{Exit, Failure, Terminal};
 
 /// Arguments of `sluice sockets` and `sluice streams`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    #[command(subcommand)]
-    command: Command,
-    #[command(flatten)]
-    common: Common,
-}
+pub(super) type Args = Steered<Command>;
 
 /// What to do with them.
 #[derive(Debug, clap::Subcommand)]
-enum Command {
+pub enum Command {
     /// List those that are open at this gateway.
     List {
         /// Only of this user.

@@ -3,21 +3,15 @@
 use reqwest::Method;
 use serde_json::json;
 
-use super::steer::{Asked, Common};
+use super::steer::{Asked, Steered};
 use super::{Exit, Failure, Terminal};
 
 /// Arguments of `sluice instances`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    #[command(subcommand)]
-    command: Command,
-    #[command(flatten)]
-    common: Common,
-}
+pub(super) type Args = Steered<Command>;
 
 /// What to do with instances.
 #[derive(Debug, clap::Subcommand)]
-enum Command {
+pub enum Command {
     /// List instances: state, load, last seen.
     List {
         /// Only of this service.
@@ -31,7 +25,7 @@ enum Command {
 }
 
 #[derive(Debug, clap::Args)]
-struct Which {
+pub struct Which {
     /// Of which service.
     service: String,
     /// Which instance.

@@ -5,21 +5,15 @@ use serde_json::{Value, json};
 
 use super::operator::decode;
 use super::services::print_table;
-use super::steer::{Asked, Common};
+use super::steer::{Asked, Common, Steered};
 use super::terminal::printable;
 use super::{Exit, Failure, Terminal};
 
 /// Arguments of `sluice limits`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    #[command(subcommand)]
-    command: Command,
-    #[command(flatten)]
-    common: Common,
-}
+pub(super) type Args = Steered<Command>;
 
 #[derive(Debug, clap::Subcommand)]
-enum Command {
+pub enum Command {
     /// List limits.
     List,
     /// What a key has used of a limit. Counts nothing.
@@ -39,7 +33,7 @@ enum Command {
 
 /// A limit, as `[[limit]]` of the configuration has it.
 #[derive(Debug, clap::Args)]
-struct Set {
+pub struct Set {
     /// The limit's name.
     limit: String,
     /// What is counted apart: `user_id`, `device_id`, `address`, `api_key`, `arg:NAME`, several with commas.
@@ -91,7 +85,7 @@ impl Set {
 
 /// Which key of which limit.
 #[derive(Debug, clap::Args)]
-struct Key {
+pub struct Key {
     /// The limit's name.
     limit: String,
     /// One value for each part of the limit's key, in its order: `ann` for `user`.

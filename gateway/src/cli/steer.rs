@@ -20,6 +20,15 @@ pub(super) struct Common {
     pub(super) admin: Admin,
 }
 
+/// A command of the admin API, and how that is reached.
+#[derive(Debug, clap::Args)]
+pub struct Steered<C: clap::Subcommand> {
+    #[command(subcommand)]
+    pub(super) command: C,
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
 /// One request: the parts of its path as they are, its query, its body.
 #[derive(Debug)]
 pub(super) struct Asked<'a> {

@@ -4,22 +4,16 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::operator::decode;
-use super::steer::{Asked, Common};
+use super::steer::{Asked, Steered};
 use super::terminal::printable;
 use super::{Exit, Failure, Terminal};
 
 /// Arguments of `sluice sticky`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    #[command(subcommand)]
-    command: Command,
-    #[command(flatten)]
-    common: Common,
-}
+pub(super) type Args = Steered<Command>;
 
 /// What to do with a key.
 #[derive(Debug, clap::Subcommand)]
-enum Command {
+pub enum Command {
     /// The instance that a key sticks to.
     Get(Key),
     /// Forget a key: its next call picks anew.
@@ -27,7 +21,7 @@ enum Command {
 }
 
 #[derive(Debug, clap::Args)]
-struct Key {
+pub struct Key {
     /// Of which service.
     service: String,
     /// Which function.

@@ -3,21 +3,15 @@
 use reqwest::Method;
 use serde_json::json;
 
-use super::steer::{Asked, Common, moment};
+use super::steer::{Asked, Common, Steered, moment};
 use super::{Exit, Failure, Terminal, versions_diff};
 
 /// Arguments of `sluice versions`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    #[command(subcommand)]
-    command: Command,
-    #[command(flatten)]
-    common: Common,
-}
+pub(super) type Args = Steered<Command>;
 
 /// What to do with versions.
 #[derive(Debug, clap::Subcommand)]
-enum Command {
+pub enum Command {
     /// List versions of functions.
     List(Filter),
     /// Switch a version off: its calls are refused, at all gateways.
@@ -47,7 +41,7 @@ enum Command {
 }
 
 #[derive(Debug, clap::Args)]
-struct Filter {
+pub struct Filter {
     /// Only of this service.
     #[arg(long)]
     service: Option<String>,
@@ -61,7 +55,7 @@ struct Filter {
 
 /// Which version of a function.
 #[derive(Debug, clap::Args)]
-pub(super) struct Which {
+pub struct Which {
     /// Of which service.
     service: String,
     /// Which function.
@@ -71,7 +65,7 @@ pub(super) struct Which {
 }
 
 #[derive(Debug, clap::Args)]
-struct Deprecate {
+pub struct Deprecate {
     #[command(flatten)]
     which: Which,
     /// Since when: a date, a time, or seconds since 1970.
@@ -87,7 +81,7 @@ struct Deprecate {
 
 #[derive(Debug, clap::Args)]
 #[group(id = "client", required = true, multiple = false, args = ["user", "api_key"])]
-struct Client {
+pub(super) struct Client {
     /// A user, by id.
     #[arg(long)]
     user: Option<String>,
@@ -97,7 +91,7 @@ struct Client {
 }
 
 #[derive(Debug, clap::Args)]
-struct Pin {
+pub struct Pin {
     /// Of which service.
     service: String,
     /// Which version, or range.
@@ -110,7 +104,7 @@ struct Pin {
 }
 
 #[derive(Debug, clap::Args)]
-struct Unpin {
+pub struct Unpin {
     /// Of which service.
     service: String,
     /// Only of this function; else of all of the service that have the version.

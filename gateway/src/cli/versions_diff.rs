@@ -12,7 +12,7 @@ use super::{Exit, Failure, Terminal};
 
 /// Arguments of `sluice versions diff`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub struct Args {
     /// Of which service.
     service: String,
     /// The older version.
