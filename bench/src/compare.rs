@@ -1,4 +1,5 @@
-//! Interleaved rounds: every variant once a round, so that a machine that drifts drifts for all.
+//! Interleaved rounds: what is compared with one variant runs right after that, in every round, so
+//! that a machine that drifts drifts for both.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -52,7 +53,9 @@ pub(crate) struct Row {
     pub(crate) against: Option<&'static str>,
     pub(crate) program: Program,
     pub(crate) samples: Vec<Sample>,
-    /// Medians of the ratios to `against`, each taken within a round.
+    /// The ratios to `against`, each to the run of it just before.
+    compared: Vec<Ratios>,
+    /// Their medians.
     pub(crate) ratios: Option<Ratios>,
 }
 
@@ -73,17 +76,27 @@ pub(crate) async fn run(args: Args) -> Result {
     let length = Duration::from_secs_f64(args.seconds);
     let mut rows: Vec<Row> = variants.iter().map(Row::of).collect();
     for round in 1..=args.rounds {
-        for (variant, row) in variants.iter().zip(&mut rows) {
-            let sample = measure(&stage, variant, length).await?;
-            eprintln!(
-                "round {round}: {}: {:.0}/s",
-                variant.name, sample.per_second
-            );
-            row.samples.push(sample);
+        for (floor, members) in groups(&variants) {
+            let mut floor_sample: Option<Sample> = None;
+            for index in std::iter::once(floor).chain(members) {
+                let (variant, row) = (&variants[index], &mut rows[index]);
+                let sample = measure(&stage, variant, length).await?;
+                eprintln!(
+                    "round {round}: {}: {:.0}/s",
+                    variant.name, sample.per_second
+                );
+                match &floor_sample {
+                    Some(floor) => row.compared.push(Ratios::of(&sample, floor)),
+                    None => floor_sample = Some(sample.clone()),
+                }
+                row.samples.push(sample);
+            }
         }
     }
     drop(stage);
-    compare(&mut rows);
+    for row in &mut rows {
+        row.ratios = Ratios::medians(&row.compared);
+    }
     if let Some(folder) = &args.plots {
         report::plots(&rows, folder)?;
     }
@@ -99,6 +112,13 @@ pub(crate) async fn run(args: Args) -> Result {
 pub(crate) fn build_gateway() -> Result {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
+    // `cargo run` tells us of our package; build scripts that see that would run again, and all
+    // that depends on them would be built twice.
+    for (name, _) in std::env::vars_os() {
+        if names_our_package(&name.to_string_lossy()) {
+            build.env_remove(name);
+        }
+    }
     build.args([
         "build",
         "--quiet",
@@ -115,6 +135,10 @@ pub(crate) fn build_gateway() -> Result {
         return Ok(());
     }
     Err("the gateway does not build".into())
+}
+
+fn names_our_package(variable: &str) -> bool {
+    variable.starts_with("CARGO_PKG_") || variable.starts_with("CARGO_MANIFEST_")
 }
 
 fn chosen(only: Option<&str>) -> Vec<Variant> {
@@ -158,24 +182,42 @@ async fn measure(stage: &Stage, variant: &Variant, length: Duration) -> Result<S
     })
 }
 
-fn compare(rows: &mut [Row]) {
-    let all = rows.to_vec();
-    for row in rows {
-        let floor = row
-            .against
-            .and_then(|name| all.iter().find(|r| r.name == name));
-        row.ratios = floor.map(|floor| {
-            let ratio = |of: fn(&Sample) -> f64| {
-                let pairs = row.samples.iter().zip(&floor.samples);
-                median(pairs.map(|(ours, theirs)| of(ours) / of(theirs)).collect())
-            };
-            Ratios {
-                rate: ratio(|s| s.per_second),
-                cpu: ratio(|s| s.cpu_us),
-                p50: ratio(|s| s.p50_us),
-                p99: ratio(|s| s.p99_us),
-            }
-        });
+/// Each variant that others are compared with, and those others.
+fn groups(variants: &[Variant]) -> Vec<(usize, Vec<usize>)> {
+    let members = |of: &Variant| {
+        let compared = |v: &Variant| v.against == Some(of.name.as_str());
+        (0..variants.len())
+            .filter(|&i| compared(&variants[i]))
+            .collect()
+    };
+    let all = variants.iter().enumerate();
+    let groups = all.map(|(index, variant)| (index, members(variant)));
+    groups
+        .filter(|(index, members): &(usize, Vec<usize>)| {
+            !members.is_empty() || variants[*index].against.is_none()
+        })
+        .collect()
+}
+
+impl Ratios {
+    fn of(ours: &Sample, theirs: &Sample) -> Self {
+        let ratio = |of: fn(&Sample) -> f64| of(ours) / of(theirs);
+        Self {
+            rate: ratio(|s| s.per_second),
+            cpu: ratio(|s| s.cpu_us),
+            p50: ratio(|s| s.p50_us),
+            p99: ratio(|s| s.p99_us),
+        }
+    }
+
+    fn medians(all: &[Self]) -> Option<Self> {
+        let of = |ratio: fn(&Self) -> f64| median(all.iter().map(ratio).collect());
+        (!all.is_empty()).then(|| Self {
+            rate: of(|r| r.rate),
+            cpu: of(|r| r.cpu),
+            p50: of(|r| r.p50),
+            p99: of(|r| r.p99),
+        })
     }
 }
 
@@ -186,6 +228,7 @@ impl Row {
             against: variant.against,
             program: variant.program,
             samples: Vec::new(),
+            compared: Vec::new(),
             ratios: None,
         }
     }
@@ -220,6 +263,21 @@ mod tests {
             (vec![7.0], 7.0),
         ] {
             assert!((median(values) - wanted).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn all_run_in_some_group_right_after_what_they_are_compared_with() {
+        let variants = all();
+        let groups = groups(&variants);
+        for (index, variant) in variants.iter().enumerate() {
+            let measured = groups
+                .iter()
+                .filter(|(floor, members)| match variant.against {
+                    Some(_) => members.contains(&index),
+                    None => *floor == index,
+                });
+            assert_eq!(measured.count(), 1, "{}", variant.name);
         }
     }
 
