@@ -174,7 +174,8 @@ impl Dispatcher {
         let kind = call.spec().response_type;
         let encoding = call.encoding();
         let admitted = admission::admit(&self.context, &call).await?;
-        let mut exchange = Exchange::new(self.context.clone(), call, admitted);
+        // Boxed: it is large, and goes through many hands.
+        let mut exchange = Box::new(Exchange::new(self.context.clone(), call, admitted));
         match (kind, exchange.next().await?) {
             (ResponseType::Sync, Progress::Result(result)) => {
                 // Where the worker answered in its own encoding the edge cannot splice it.
@@ -193,7 +194,7 @@ impl Dispatcher {
 }
 
 fn spawn(
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     first: Progress,
     outbox: usize,
     ticket: Option<Ticket<Stream>>,

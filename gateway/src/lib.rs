@@ -30,6 +30,7 @@ pub mod live;
 pub mod middleware;
 pub mod overrides;
 pub mod pipeline;
+mod random;
 pub mod redis_link;
 pub mod registry;
 pub mod reply;

@@ -14,6 +14,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use sluice_protocol::http::RequestHead;
 use sluice_protocol::payload::Payload;
 use sluice_protocol::trace::TraceContext;
@@ -69,6 +70,18 @@ pub struct Call {
     pub http: Option<Arc<HttpRequest>>,
     /// What else is known of the caller.
     pub caller: Caller,
+}
+
+impl Call {
+    /// What it says of its version, and for whom.
+    pub(crate) fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            version: self.version.as_deref(),
+            user: self.identity.user_id.as_deref(),
+            api_key: self.caller.api_key.as_deref(),
+            ..Wanted::default()
+        }
+    }
 }
 
 /// An HTTP request to a resource.
@@ -275,10 +288,10 @@ impl Pipeline {
     ///
     /// # Errors
     /// Whatever refuses it, or its failure.
-    pub async fn run(&self, call: Call) -> Result<Reply, CallError> {
-        let mut call = Box::new(call);
+    pub async fn run(&self, call: impl Into<Box<Call>>) -> Result<Reply, CallError> {
+        let mut call: Box<Call> = call.into();
         if !self.health.is_linked() {
-            self.wait_linked(&mut call).await;
+            Box::pin(self.wait_linked(&mut call)).await;
         }
         let mut record = self.recorder.begin(&mut call);
         self.tracer.mark(&mut call);
@@ -333,7 +346,8 @@ impl Pipeline {
         };
         // Last, and whatever the outcome: it hears what the caller hears.
         match after {
-            Some(after) => after.finish(outcome).await,
+            // Boxed, as most calls have none.
+            Some(after) => Box::pin(after.finish(outcome)).await,
             None => outcome,
         }
     }
@@ -400,7 +414,11 @@ impl Pipeline {
         // Takes `Ready` and nothing earlier: a stage that is left out does not compile.
         let due = call.deadline();
         let dispatcher = self.dispatcher.clone();
-        let send = move |call| async move { dispatcher.send(call).await };
+        // Boxed here, where most calls that are refused have been: what a future has room for is
+        // moved with it each time.
+        let send = move |call| -> BoxFuture<'static, _> {
+            Box::pin(async move { dispatcher.send(call).await })
+        };
         Ok(self.once.run(asked, call, send).await?.due(due))
     }
 }

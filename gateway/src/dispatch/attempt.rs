@@ -125,18 +125,21 @@ impl Attempt {
         self.record.end(outcome, self.holder.as_deref());
     }
 
-    /// The next frame that matters, or how the attempt failed. Cancel-safe.
-    ///
+    /// The next frame that matters, `None` when `limit` comes before it, or how the attempt failed.
+    /// Cancel-safe.
     pub(super) async fn next(
         &mut self,
         link: &Link,
         variant: &Variant,
         call_id: &str,
         on_break: OnBreak,
-    ) -> Result<Frame, Failure> {
+        limit: Instant,
+    ) -> Result<Option<Frame>, Failure> {
         loop {
-            let wake = self.broken_until.unwrap_or(self.next_look);
+            let look = self.broken_until.unwrap_or(self.next_look);
             let watching = self.watched || self.broken_until.is_some();
+            // One timer for both: setting one costs more than comparing.
+            let looks = watching && self.probe.is_none() && look < limit;
             let delivery = tokio::select! {
                 biased;
                 delivery = self.ticket.mailbox().next() => delivery,
@@ -145,13 +148,16 @@ impl Attempt {
                     self.after_probe(&probed, link, variant)?;
                     continue;
                 }
-                () = tokio::time::sleep_until(wake), if watching && self.probe.is_none() => {
+                () = tokio::time::sleep_until(if looks { look } else { limit }) => {
+                    if !looks {
+                        return Ok(None);
+                    }
                     self.look(link, variant, call_id)?;
                     continue;
                 }
             };
             if let Some(frame) = self.read(delivery, link, variant, on_break)? {
-                return Ok(frame);
+                return Ok(Some(frame));
             }
         }
     }

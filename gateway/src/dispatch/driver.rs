@@ -18,7 +18,7 @@ const GRANT_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Runs a call from its first progress to its final answer.
 pub(super) async fn drive(
-    mut exchange: Exchange,
+    mut exchange: Box<Exchange>,
     first: Progress,
     answers: mpsc::Sender<Answer>,
     cancel: CancellationToken,

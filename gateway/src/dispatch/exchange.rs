@@ -6,8 +6,10 @@ mod outcome;
 mod send;
 mod told;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::task::Poll;
 use std::time::Duration;
 
 use sluice_protocol::function::{ResponseType, Timeout};
@@ -73,7 +75,7 @@ impl Exchange {
         Self {
             context,
             admitted,
-            call_id: fresh_id(),
+            call_id: crate::random::text::<16>(),
             attempt: None,
             attempts: 0,
             retries_left,
@@ -193,33 +195,39 @@ impl Exchange {
             self.not_before = None;
         }
         if self.attempt.is_none() {
-            // Also handing a message over may take long, where the broker does not read.
-            let deadline = self.deadline;
-            tokio::time::timeout_at(deadline, self.start())
-                .await
-                .unwrap_or(Err(Failure::Deadline))?;
+            self.start_in_time().await?;
         }
         let limit = self.frame_limit();
         let on_break = self.on_break();
         let Some(attempt) = self.attempt.as_mut() else {
             return Ok(None);
         };
-        let frame = tokio::select! {
-            biased;
-            frame = attempt.next(&self.context.link, self.call.variant(), &self.call_id, on_break) => frame?,
-            () = tokio::time::sleep_until(limit) => {
-                return Err(if limit >= self.deadline || self.is_stream() {
-                    Failure::Deadline
-                } else {
-                    Failure::AttemptTimeout
-                });
-            }
+        let (link, variant) = (&self.context.link, self.call.variant());
+        let next = attempt.next(link, variant, &self.call_id, on_break, limit);
+        let Some(frame) = next.await? else {
+            return Err(if limit >= self.deadline || self.is_stream() {
+                Failure::Deadline
+            } else {
+                Failure::AttemptTimeout
+            });
         };
         // A stream's beat says that its worker lives, not that it goes on.
         if !(self.is_stream() && matches!(frame, Frame::Beat { .. })) {
             self.resume();
         }
         self.take(frame)
+    }
+
+    /// Also handing a message over may take long, where the broker does not read.
+    async fn start_in_time(&mut self) -> Result<(), Failure> {
+        let deadline = self.deadline;
+        let mut start = pin!(self.start());
+        // Mostly it is done at once, and no timer is needed.
+        if let Poll::Ready(started) = futures_util::poll!(start.as_mut()) {
+            return started;
+        }
+        let started = tokio::time::timeout_at(deadline, start).await;
+        started.unwrap_or(Err(Failure::Deadline))
     }
 
     /// When the present wait is over: the deadline, the attempt's own limit, or for streams the
@@ -371,10 +379,6 @@ impl From<Frame> for super::mailbox::Delivery {
     fn from(frame: Frame) -> Self {
         Self::Frame(frame)
     }
-}
-
-fn fresh_id() -> String {
-    format!("{:016x}", rand::random::<u64>())
 }
 
 /// The time that a function's timeout stands for.

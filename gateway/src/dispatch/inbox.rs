@@ -1,7 +1,7 @@
 //! The reply subjects of one shard, and who waits behind each.
 //!
 //! One wildcard subscription serves all calls. A reply token is `<slot>-<secret>`: the slot finds
-//! the waiter without hashing, the secret (96 random bits) cannot be guessed and is never used
+//! the waiter without hashing, the secret (24 hex digits) cannot be guessed and is never used
 //! again, so a late, duplicate or forged reply finds nobody and is counted and dropped.
 
 use std::sync::Arc;
@@ -12,9 +12,12 @@ use slab::Slab;
 
 use super::mailbox::{Bounds, Delivery, Mailbox};
 
+/// 96 random bits in hex: compared as they are written.
+type Secret = [u8; 24];
+
 #[derive(Debug)]
 struct Slot {
-    secret: u128,
+    secret: Secret,
     epoch: u64,
     mailbox: Arc<Mailbox>,
 }
@@ -43,7 +46,7 @@ pub struct Inbox {
 pub struct Ticket {
     inbox: Arc<Inbox>,
     key: usize,
-    secret: u128,
+    secret: Secret,
     mailbox: Arc<Mailbox>,
 }
 
@@ -68,7 +71,7 @@ impl Inbox {
     /// `epoch` ([`crate::registry::connection::BrokerState`]).
     #[must_use]
     pub fn open(self: &Arc<Self>, bounds: Bounds, epoch: u64) -> Ticket {
-        let secret = rand::random::<u128>() >> 32;
+        let secret = crate::random::digits();
         let mailbox = Arc::new(Mailbox::new(bounds));
         let key = self.slots.lock().insert(Slot {
             secret,
@@ -124,11 +127,10 @@ impl Inbox {
     fn find(&self, subject: &str) -> Option<Arc<Mailbox>> {
         let (key, secret) = subject.strip_prefix(&self.prefix)?.split_once('-')?;
         let key = usize::from_str_radix(key, 16).ok()?;
-        let secret = u128::from_str_radix(secret, 16).ok()?;
         let slots = self.slots.lock();
         slots
             .get(key)
-            .filter(|slot| slot.secret == secret)
+            .filter(|slot| slot.secret == *secret.as_bytes())
             .map(|slot| slot.mailbox.clone())
     }
 }
@@ -137,7 +139,8 @@ impl Ticket {
     /// The reply subject.
     #[must_use]
     pub fn subject(&self) -> String {
-        format!("{}{:x}-{:024x}", self.inbox.prefix, self.key, self.secret)
+        let secret = String::from_utf8_lossy(&self.secret);
+        [&self.inbox.prefix, &*hex(self.key), "-", &*secret].concat()
     }
 
     /// Where its replies are.
@@ -145,6 +148,20 @@ impl Ticket {
     pub fn mailbox(&self) -> &Mailbox {
         &self.mailbox
     }
+}
+
+/// A number in hex, without a formatter's machinery.
+fn hex(mut number: usize) -> String {
+    let mut digits = Vec::with_capacity(8);
+    loop {
+        digits.push(b"0123456789abcdef"[number & 0xf]);
+        number >>= 4;
+        if number == 0 {
+            break;
+        }
+    }
+    digits.reverse();
+    String::from_utf8(digits).unwrap_or_default()
 }
 
 impl Drop for Ticket {

@@ -90,8 +90,8 @@ impl Fake {
 }
 
 impl CallService for Fake {
-    async fn call(&self, call: Call) -> Result<Reply, CallError> {
-        self.seen.lock().push(call.clone());
+    async fn call(&self, call: Box<Call>) -> Result<Reply, CallError> {
+        self.seen.lock().push((*call).clone());
         if let Some(request) = call
             .http
             .as_deref()

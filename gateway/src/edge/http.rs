@@ -201,7 +201,7 @@ impl<S: CallService> Edge<S> {
         };
         self.count(&asked, answered.as_ref().err());
         let mut response = answered.unwrap_or_else(|error| asked.error(error));
-        if !response.headers().contains_key(fields::REQUEST_ID) {
+        if !response.headers().contains_key(&fields::REQUEST_ID) {
             response::echo(&mut response, &asked.id);
         }
         self.versions.vary(&head, response.headers_mut());
@@ -262,17 +262,19 @@ impl<S: CallService> Edge<S> {
         let head = asked.head;
         let route = Route::of(head.uri.path());
         if !self.parts.health.is_linked() && !matches!(route, Some(Route::Live | Route::Ready)) {
-            self.wait_linked(&head.headers).await;
+            Box::pin(self.wait_linked(&head.headers)).await;
         }
         let Some(route) = route else {
-            let declared = self.declared(asked, body).await;
+            // Boxed, as other paths that are rarer or slower: the room that a future has is moved with
+            // it, for every request.
+            let declared = Box::pin(self.declared(asked, body)).await;
             return declared.ok_or_else(|| nothing_at(head.uri.path()));
         };
         match (&head.method, route) {
             (&Method::POST, Route::Function(name)) => self.post(asked, name, body).await,
-            (&Method::POST, Route::Whole) => self.post_whole(asked, body).await,
+            (&Method::POST, Route::Whole) => Box::pin(self.post_whole(asked, body)).await,
             (&Method::GET | &Method::HEAD, Route::Function(name)) => match name.as_result() {
-                Some(id) => self.get_result(asked, id).await,
+                Some(id) => Box::pin(self.get_result(asked, id)).await,
                 None => self.get(asked, name).await,
             },
             (&Method::DELETE, Route::Function(name)) if name.as_result().is_some() => {

@@ -5,15 +5,15 @@
 
 use std::net::IpAddr;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use sluice_protocol::{CallError, ErrorCode, Identity};
 
 /// The user that a client claims to be.
-pub const USER: &str = "x-user-id";
+pub static USER: HeaderName = HeaderName::from_static("x-user-id");
 /// The device that it claims to speak from.
-pub const DEVICE: &str = "x-device-id";
+pub static DEVICE: HeaderName = HeaderName::from_static("x-device-id");
 /// The roles that it claims, parted by commas.
-pub const ROLES: &str = "x-user-roles";
+pub static ROLES: HeaderName = HeaderName::from_static("x-user-roles");
 
 /// What every answer 401 says (RFC 9110 §11.6.1): by what a caller may name itself.
 pub const CHALLENGE: &str = "Bearer realm=\"sluice\"";
@@ -35,17 +35,17 @@ pub fn from_headers(trust_client: bool, headers: &HeaderMap) -> Result<Identity,
     if !trust_client {
         return Ok(Identity::anonymous());
     }
-    let text = |name: &'static str| match headers.get(name) {
+    let text = |name: &HeaderName| match headers.get(name) {
         Some(value) => match std::str::from_utf8(value.as_bytes()) {
             Ok(text) => Ok(Some(text).filter(|t| !t.is_empty())),
             Err(_) => Err(invalid(format!("header {name} is not UTF-8"))),
         },
         None => Ok(None),
     };
-    let roles = text(ROLES)?.unwrap_or_default().split(',').map(str::trim);
+    let roles = text(&ROLES)?.unwrap_or_default().split(',').map(str::trim);
     checked(Identity {
-        user_id: text(USER)?.map(str::to_owned),
-        device_id: text(DEVICE)?.map(str::to_owned),
+        user_id: text(&USER)?.map(str::to_owned),
+        device_id: text(&DEVICE)?.map(str::to_owned),
         roles: roles.filter(|r| !r.is_empty()).map(str::to_owned).collect(),
     })
 }
@@ -87,18 +87,18 @@ mod tests {
     use super::*;
     use http::HeaderValue;
 
-    fn headers(entries: &[(&'static str, &[u8])]) -> HeaderMap {
+    fn headers(entries: &[(&HeaderName, &[u8])]) -> HeaderMap {
         let value = |v: &[u8]| HeaderValue::from_bytes(v).unwrap();
-        let named = entries.iter().map(|(n, v)| (n.parse().unwrap(), value(v)));
+        let named = entries.iter().map(|(n, v)| ((*n).clone(), value(v)));
         named.collect()
     }
 
     #[test]
     fn a_claim_counts_only_where_clients_are_trusted() {
         let headers = headers(&[
-            (USER, "ünï".as_bytes()),
-            (DEVICE, b""),
-            (ROLES, b" a, ,b c,"),
+            (&USER, "ünï".as_bytes()),
+            (&DEVICE, b""),
+            (&ROLES, b" a, ,b c,"),
         ]);
         let anonymous = Ok(Identity::anonymous());
         let claim = || Identity {
@@ -121,9 +121,9 @@ mod tests {
     #[test]
     fn claims_are_bounded() {
         for bad in [
-            headers(&[(USER, &[b'u'; MAX_BYTES + 1])]),
-            headers(&[(USER, b"\xff")]),
-            headers(&[(ROLES, "r,".repeat(MAX_ROLES + 1).as_bytes())]),
+            headers(&[(&USER, &[b'u'; MAX_BYTES + 1])]),
+            headers(&[(&USER, b"\xff")]),
+            headers(&[(&ROLES, "r,".repeat(MAX_ROLES + 1).as_bytes())]),
         ] {
             let error = from_headers(true, &bad).unwrap_err();
             assert_eq!(error.code, ErrorCode::InvalidRequest);

@@ -14,8 +14,9 @@ use crate::telemetry::Recorder;
 
 /// Answers calls: a shard's pipeline, or a script in tests.
 pub trait CallService: Send + Sync + 'static {
-    /// Takes one call. Dropping the future, or the answers that it yields, cancels the call.
-    fn call(&self, call: Call) -> impl Future<Output = Result<Reply, CallError>> + Send;
+    /// Takes one call, boxed, as it goes through many hands. Dropping the future, or the answers
+    /// that it yields, cancels the call.
+    fn call(&self, call: Box<Call>) -> impl Future<Output = Result<Reply, CallError>> + Send;
 
     /// What is known now of the function that a call would get; `None` if it would find none. Only
     /// a hint for reading a request: whether it may be called, and with what, is for
@@ -76,7 +77,7 @@ impl CallService for Shard {
         self.pipeline.has_notices()
     }
 
-    fn call(&self, call: Call) -> impl Future<Output = Result<Reply, CallError>> + Send {
+    fn call(&self, call: Box<Call>) -> impl Future<Output = Result<Reply, CallError>> + Send {
         self.pipeline.run(call)
     }
 

@@ -34,7 +34,7 @@ pub trait Door: Debug + Send + Sync {
 struct SocketCalls(Arc<Shard>);
 
 impl phoenix::CallService for SocketCalls {
-    async fn call(&self, call: Call) -> Result<Reply, CallError> {
+    async fn call(&self, call: Box<Call>) -> Result<Reply, CallError> {
         let refused = |error: &CallError| {
             let meters = &self.0.recorder.meters;
             meters.refused(EdgeKind::Socket, error.code);

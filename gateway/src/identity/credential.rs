@@ -2,12 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName};
 use sluice_protocol::{CallError, ErrorCode};
 
 /// The header of API keys.
-pub const X_API_KEY: &str = "x-api-key";
+pub static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// What Phoenix's clients put before a token that they send as a sub-protocol.
 const SUB_PROTOCOL: &str = "base64url.bearer.phx.";
 /// More of a sub-protocol than any token may have is not decoded.
@@ -79,7 +79,7 @@ pub fn from_headers(headers: &HeaderMap) -> Result<Option<Credential>, CallError
         })?;
         one(&mut found, Credential::bearer(bearer))?;
     }
-    for value in headers.get_all(X_API_KEY) {
+    for value in headers.get_all(&X_API_KEY) {
         let key = value.to_str().ok().map(str::trim);
         let key = key.filter(|k| !k.is_empty());
         let key = key.ok_or_else(|| refused("the header x-api-key holds no API key"))?;

@@ -4,13 +4,13 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::HeaderMap;
 use http::header::FORWARDED;
+use http::{HeaderMap, HeaderName};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// The proxies' header that is not in a standard.
-const X_FORWARDED_FOR: &str = "x-forwarded-for";
+static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// Most addresses that are looked at: a client can send as many as it likes.
 const MAX_HOPS: usize = 64;
 
@@ -103,12 +103,12 @@ impl Proxies {
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
         let name = match self.forwarded {
-            true => FORWARDED.as_str(),
-            false => X_FORWARDED_FOR,
+            true => &FORWARDED,
+            false => &X_FORWARDED_FOR,
         };
         if !self.trusts(client) {
             if headers.contains_key(name) {
-                self.tell_of_ignored(client, name);
+                self.tell_of_ignored(client, name.as_str());
             }
             return client;
         }
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn the_last_address_that_is_no_proxy_counts() {
-        let xff = X_FORWARDED_FOR;
+        let xff = X_FORWARDED_FOR.as_str();
         for (peer, lines, expected) in [
             // A stranger's word counts nothing.
             ("9.9.9.9", vec![(xff, "1.1.1.1")], "9.9.9.9"),
@@ -256,17 +256,17 @@ mod tests {
             headers.append(header, "1.1.1.1".parse().unwrap());
             proxies.client(peer.parse().unwrap(), &headers)
         };
-        from("10.0.0.1", X_FORWARDED_FOR);
+        from("10.0.0.1", X_FORWARDED_FOR.as_str());
         from("9.9.9.9", "forwarded");
         assert_eq!((proxies.ignored(), *proxies.told.lock()), (0, None));
-        from("9.9.9.9", X_FORWARDED_FOR);
+        from("9.9.9.9", X_FORWARDED_FOR.as_str());
         let first = *proxies.told.lock();
         assert!(first.is_some());
         tokio::time::advance(TELL_EVERY - Duration::from_secs(1)).await;
-        from("9.9.9.8", X_FORWARDED_FOR);
+        from("9.9.9.8", X_FORWARDED_FOR.as_str());
         assert_eq!((proxies.ignored(), *proxies.told.lock()), (2, first));
         tokio::time::advance(Duration::from_secs(1)).await;
-        from("9.9.9.8", X_FORWARDED_FOR);
+        from("9.9.9.8", X_FORWARDED_FOR.as_str());
         assert!(*proxies.told.lock() > first);
     }
 

@@ -121,15 +121,17 @@ pub(super) fn resolve_callback(
     Ok(resolved)
 }
 
-/// Gives a call that names no version, and for whose caller none is pinned, the configured one, where
-/// its function has that.
+/// Gives a call that names no version the configured one, where that is what it gets.
 pub(super) fn by_default(snapshot: &Snapshot, call: &mut Call, version: &str) {
+    if named_version(call.version.as_deref()).is_some() {
+        return;
+    }
+    let wanted = Wanted {
+        default: Some(version),
+        ..call.wanted()
+    };
     let (service, name) = (call.service.as_str(), call.request_type.as_str());
-    let user = call.identity.user_id.as_deref();
-    if named_version(call.version.as_deref()).is_none()
-        && !snapshot.is_pinned(service, name, (user, call.caller.api_key.as_deref()))
-        && snapshot.resolve(service, name, Some(version)).is_ok()
-    {
+    if let Some(version) = wanted.of(snapshot, service, name) {
         call.version = Some(version.to_owned());
     }
 }
@@ -141,13 +143,10 @@ pub(super) fn find(
     limits: Limits,
 ) -> Result<Resolved, CallError> {
     let (service, name) = (call.service.as_str(), call.request_type.as_str());
+    // The default was filled in where it came to be: `by_default`.
     let wanted = Wanted {
-        version: call.version.as_deref(),
-        // Filled in where it came to be: `by_default`.
-        default: None,
         unknown_is_latest: limits.unknown_is_latest,
-        user: call.identity.user_id.as_deref(),
-        api_key: call.caller.api_key.as_deref(),
+        ..call.wanted()
     };
     let found = snapshot.resolve_wanted(service, name, &wanted);
     let function = match found {

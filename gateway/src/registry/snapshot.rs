@@ -254,7 +254,7 @@ impl Snapshot {
 
     /// Whether a caller who names no version gets a pinned one.
     #[must_use]
-    pub(crate) fn is_pinned(
+    pub(super) fn is_pinned(
         &self,
         service: &str,
         request_type: &str,

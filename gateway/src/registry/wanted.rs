@@ -25,7 +25,7 @@ pub struct Wanted<'a> {
 
 impl<'a> Wanted<'a> {
     /// The version that a function is resolved by; `None`: its current one, or the caller's pin.
-    pub(super) fn of(
+    pub(crate) fn of(
         &self,
         snapshot: &Snapshot,
         service: &str,

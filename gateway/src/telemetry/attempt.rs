@@ -18,7 +18,8 @@ use crate::registry::snapshot::Instance;
 pub(crate) struct AttemptRecord {
     started: Instant,
     ended: bool,
-    span: Option<Span>,
+    // Boxed: most attempts have none, and it would make each of them larger.
+    span: Option<Box<Span>>,
 }
 
 impl AttemptRecord {
@@ -50,14 +51,14 @@ impl AttemptRecord {
                     span.set("request_id", call.request_id().to_string());
                     span.set("attempt", i64::from(number));
                     span.set("selection", selection);
-                    span
+                    Box::new(span)
                 }),
         }
     }
 
     /// What the worker names as its parent, if the attempt has a span.
     pub(crate) fn trace(&self) -> Option<TraceContext> {
-        self.span.as_ref().map(Span::context)
+        self.span.as_deref().map(Span::context)
     }
 
     /// It ended, with `ok` or how it failed; `holder` if it is known who had it.

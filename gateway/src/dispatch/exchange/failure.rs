@@ -6,7 +6,7 @@ use sluice_protocol::retry::{RetryMode, backoff};
 use sluice_protocol::{CallError, Executed};
 use tokio::time::Instant;
 
-use super::{Exchange, fresh_id};
+use super::Exchange;
 use crate::dispatch::attempt::Attempt;
 use crate::dispatch::retry::{Chances, Failure, Step, next_step};
 use crate::telemetry::names::Series;
@@ -144,6 +144,6 @@ impl Exchange {
             self.cancel(attempt, "superseded");
         }
         // A cancel hits all that has its call's id: it must not hit the next attempt.
-        self.call_id = fresh_id();
+        self.call_id = crate::random::text::<16>();
     }
 }

@@ -22,7 +22,6 @@ use super::{Asked, Edge, body, fields};
 use crate::edge::capacity::Permit;
 use crate::edge::service::CallService;
 use crate::pipeline::Call;
-use crate::registry::wanted::Wanted;
 use crate::reply::{Answers, Reply};
 
 /// Sent by an `EventSource` that wants to go on where a stream broke off.
@@ -149,14 +148,8 @@ impl<S: CallService> Edge<S> {
 
     /// What the call would find; a hint for reading its request.
     fn function(&self, call: &Call) -> Option<Arc<FunctionSpec>> {
-        let wanted = Wanted {
-            version: call.version.as_deref(),
-            user: call.identity.user_id.as_deref(),
-            api_key: call.caller.api_key.as_deref(),
-            ..Wanted::default()
-        };
         let (service, request_type) = (call.service.as_str(), call.request_type.as_str());
-        self.calls.function(service, request_type, wanted)
+        self.calls.function(service, request_type, call.wanted())
     }
 
     /// The body and its encoding. One that is empty needs none.
@@ -191,7 +184,7 @@ impl<S: CallService> Edge<S> {
         permit: Permit,
     ) -> Result<Response<Body>, CallError> {
         let error = |error| asked.error(error);
-        self.limited(error, call, async |call| {
+        self.limited(error, Box::new(call), async |call| {
             self.answer(asked, call, permit).await
         })
         .await
@@ -202,8 +195,8 @@ impl<S: CallService> Edge<S> {
     pub(super) async fn limited(
         &self,
         error: impl FnOnce(CallError) -> Response<Body>,
-        mut call: Call,
-        answer: impl AsyncFnOnce(Call) -> Result<Response<Body>, CallError>,
+        mut call: Box<Call>,
+        answer: impl AsyncFnOnce(Box<Call>) -> Result<Response<Body>, CallError>,
     ) -> Result<Response<Body>, CallError> {
         let quota = self.calls.has_limits().then(Arc::default);
         call.caller.quota.clone_from(&quota);
@@ -225,7 +218,7 @@ impl<S: CallService> Edge<S> {
     async fn answer(
         &self,
         asked: &Asked<'_>,
-        call: Call,
+        call: Box<Call>,
         permit: Permit,
     ) -> Result<Response<Body>, CallError> {
         self.check_formats(asked, &call)?;

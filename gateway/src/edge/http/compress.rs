@@ -132,11 +132,15 @@ impl Compression {
 
     /// What could be packed; `None` if nothing.
     fn amount(&self, request: &Head, response: &Response<Body>, wanted: &Wanted) -> Option<Amount> {
-        if self.codings.is_empty() || !may_be_packed(response) {
-            return None;
-        }
         // Whoever refuses bytes as they are wants any body packed.
         let any = wanted.needs_coding && wanted.coding.is_some();
+        // First what most answers are.
+        let whole = response.body().content();
+        let is_small = whole.is_some_and(|bytes| bytes.len() < self.min_bytes);
+        let nothing_to_do = is_small && !any && request.method != Method::HEAD;
+        if nothing_to_do || self.codings.is_empty() || !may_be_packed(response) {
+            return None;
+        }
         let is_text = response
             .headers()
             .get(CONTENT_TYPE)

@@ -1,25 +1,27 @@
 //! What a request says of itself besides its args, in headers or in fields.
+//!
+//! Names are made once: one that is looked up as text is read, checked and hashed anew each time.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use sluice_protocol::trace::TraceContext;
 use sluice_protocol::{CallError, ErrorCode, RequestId};
 
 /// The client's id of the request.
-pub(super) const REQUEST_ID: &str = "x-request-id";
+pub(super) static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Milliseconds that the call may take.
-pub(super) const TIMEOUT: &str = "x-timeout-ms";
+static TIMEOUT: HeaderName = HeaderName::from_static("x-timeout-ms");
 /// W3C Trace Context.
-pub(super) const TRACE: &str = "traceparent";
-const TRACE_STATE: &str = "tracestate";
+static TRACE: HeaderName = HeaderName::from_static("traceparent");
+static TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
 /// The key under which a repeated request is known.
-pub(super) const IDEMPOTENCY_KEY: &str = "idempotency-key";
+static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 fn invalid(message: String) -> CallError {
     CallError::new(ErrorCode::InvalidRequest, message)
 }
 
 /// A header as text.
-fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, CallError> {
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, CallError> {
     let Some(value) = headers.get(name) else {
         return Ok(None);
     };
@@ -33,13 +35,13 @@ fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str
 /// # Errors
 /// `invalid_request` when it is none.
 pub(super) fn request_id(headers: &HeaderMap) -> Result<Option<RequestId>, CallError> {
-    let id = text(headers, REQUEST_ID)?.map(RequestId::new).transpose();
-    id.map_err(|e| invalid(format!("header {REQUEST_ID}: {e}")))
+    let id = text(headers, &REQUEST_ID)?.map(RequestId::new).transpose();
+    id.map_err(|e| invalid(format!("header {}: {e}", REQUEST_ID.as_str())))
 }
 
 /// 128 random bits in hex: for requests that have no id, and for async calls.
 pub(super) fn random_id() -> String {
-    hex::encode(rand::random::<[u8; 16]>())
+    crate::random::text::<32>()
 }
 
 /// An id for a request whose client chose none.
@@ -64,7 +66,7 @@ pub(super) fn timeout_ms(
     if field == Some(0) {
         return Err(wrong("field \"timeout_ms\""));
     }
-    let Some(header) = text(headers, TIMEOUT)? else {
+    let Some(header) = text(headers, &TIMEOUT)? else {
         return Ok(field);
     };
     let digits = header.bytes().all(|b| b.is_ascii_digit());
@@ -75,8 +77,8 @@ pub(super) fn timeout_ms(
 
 /// The trace that the call belongs to. One that is malformed is none (Trace Context §3.2).
 pub(super) fn trace(headers: &HeaderMap, field: Option<String>) -> Option<TraceContext> {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let of_headers = text(TRACE).and_then(|t| TraceContext::parse(t, text(TRACE_STATE)));
+    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let of_headers = text(&TRACE).and_then(|t| TraceContext::parse(t, text(&TRACE_STATE)));
     of_headers.or_else(|| TraceContext::parse(&field?, None))
 }
 
@@ -88,7 +90,7 @@ pub(super) fn idempotency_key(
     headers: &HeaderMap,
     field: Option<&str>,
 ) -> Result<Option<String>, CallError> {
-    let Some(key) = text(headers, IDEMPOTENCY_KEY)?.or(field) else {
+    let Some(key) = text(headers, &IDEMPOTENCY_KEY)?.or(field) else {
         return Ok(None);
     };
     crate::idempotency::check_key(key)?;
@@ -100,7 +102,7 @@ mod tests {
     use super::*;
     use http::HeaderValue;
 
-    fn one(name: &'static str, value: &[u8]) -> HeaderMap {
+    fn one(name: &HeaderName, value: &[u8]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(name, HeaderValue::from_bytes(value).unwrap());
         headers
@@ -108,7 +110,7 @@ mod tests {
 
     #[test]
     fn ids_are_taken_or_refused() {
-        let id = |v: &[u8]| request_id(&one(REQUEST_ID, v));
+        let id = |v: &[u8]| request_id(&one(&REQUEST_ID, v));
         assert_eq!(id("é 1".as_bytes()).unwrap().unwrap().as_str(), "é 1");
         assert!(request_id(&HeaderMap::new()).unwrap().is_none());
         for bad in [&b""[..], b"\xff", &[b'x'; 129], b"a\tb"] {
@@ -120,7 +122,7 @@ mod tests {
 
     #[test]
     fn timeouts_can_only_be_shortened() {
-        let of = |header: &[u8], field| timeout_ms(&one(TIMEOUT, header), field);
+        let of = |header: &[u8], field| timeout_ms(&one(&TIMEOUT, header), field);
         assert_eq!(of(b"500", None), Ok(Some(500)));
         assert_eq!(of(b"500", Some(300)), Ok(Some(300)));
         assert_eq!(of(b"200", Some(300)), Ok(Some(200)));
@@ -155,19 +157,19 @@ mod tests {
             (good[1..].to_owned(), false),
             (String::new(), false),
         ] {
-            let got = trace(&one(TRACE, text.as_bytes()), None);
+            let got = trace(&one(&TRACE, text.as_bytes()), None);
             assert_eq!(got.is_some(), passed, "{text}");
         }
         assert_eq!(
             trace(&HeaderMap::new(), Some(good.to_owned())).map(|t| t.parent.to_string()),
             Some(good.to_owned())
         );
-        assert_eq!(trace(&one(TRACE, b"x"), None), None);
+        assert_eq!(trace(&one(&TRACE, b"x"), None), None);
     }
 
     #[test]
     fn idempotency_keys_are_checked() {
-        let header = |v: &[u8]| idempotency_key(&one(IDEMPOTENCY_KEY, v), None);
+        let header = |v: &[u8]| idempotency_key(&one(&IDEMPOTENCY_KEY, v), None);
         assert!(header(b"\"8e03978e-40d5\"").is_ok());
         assert!(idempotency_key(&HeaderMap::new(), None).is_ok());
         for bad in [&b""[..], &[b'k'; 256], "é".as_bytes()] {

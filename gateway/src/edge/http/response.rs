@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use sluice_protocol::payload::TranscodeError;
@@ -212,7 +212,7 @@ fn respond(id: &RequestId, encoding: Encoding, status: StatusCode, bytes: Bytes)
 pub(super) fn echo(response: &mut Response<Body>, id: &RequestId) {
     // Ids hold no control characters: each is a header value.
     if let Ok(value) = HeaderValue::from_bytes(id.as_str().as_bytes()) {
-        let name = HeaderName::from_static(fields::REQUEST_ID);
+        let name = fields::REQUEST_ID.clone();
         response.headers_mut().insert(name, value);
     }
 }

@@ -153,7 +153,7 @@ impl<S: CallService> Edge<S> {
         }
         let owner = call.identity.user_id.clone();
         let error = |error| problem(&asked.id, error);
-        self.limited(error, call, async |call| {
+        self.limited(error, Box::new(call), async |call| {
             asked.called.store(true, Ordering::Relaxed);
             match self.calls.call(call).await? {
                 Reply::Result(payload) => result(asked, &payload),

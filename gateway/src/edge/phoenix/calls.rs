@@ -53,6 +53,14 @@ pub(super) struct InFlight {
     abort: AbortHandle,
 }
 
+/// What a call begins with.
+pub(super) struct Opening {
+    pub(super) channel: Arc<Channel>,
+    pub(super) encoding: Encoding,
+    pub(super) owed: Option<(Ref<'static>, FunctionName)>,
+    pub(super) notice: Option<Arc<OnceLock<Arc<Notice>>>>,
+}
+
 /// The calls of one socket.
 #[derive(Default)]
 pub(super) struct Calls {
@@ -80,9 +88,7 @@ impl Calls {
     pub(super) fn open(
         &mut self,
         id: RequestId,
-        channel: Arc<Channel>,
-        encoding: Encoding,
-        owed: Option<(Ref<'static>, FunctionName)>,
+        opening: Opening,
         call: impl Future<Output = Result<Reply, CallError>> + Send + 'static,
     ) {
         let (abort, registration) = AbortHandle::new_pair();
@@ -90,11 +96,11 @@ impl Calls {
         let future: BoxFuture<'static, Opened> = Box::pin(async move { (name, call.await) });
         self.opening.push(Abortable::new(future, registration));
         let in_flight = InFlight {
-            channel,
-            encoding,
-            owed,
+            channel: opening.channel,
+            encoding: opening.encoding,
+            owed: opening.owed,
             stage: Stage::Opening { stop: false },
-            notice: None,
+            notice: opening.notice,
             abort,
         };
         self.table.insert(id, in_flight);

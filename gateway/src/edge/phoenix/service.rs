@@ -11,8 +11,9 @@ use crate::telemetry::Recorder;
 
 /// Answers calls: the pipeline, or a script in tests.
 pub trait CallService: Clone + Send + Sync + 'static {
-    /// Takes one call. Dropping the future, or the answers that it yields, cancels the call.
-    fn call(&self, call: Call) -> impl Future<Output = Result<Reply, CallError>> + Send;
+    /// Takes one call, boxed, as it goes through many hands. Dropping the future, or the answers
+    /// that it yields, cancels the call.
+    fn call(&self, call: Box<Call>) -> impl Future<Output = Result<Reply, CallError>> + Send;
 
     /// What sockets count with.
     fn recorder(&self) -> Option<Arc<Recorder>> {

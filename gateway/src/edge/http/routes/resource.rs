@@ -87,7 +87,7 @@ impl<S: CallService> Edge<S> {
         call.http = Some(Arc::new(HttpRequest { head, body }));
         let bodiless = asked.head.method == Method::HEAD;
         let error = |error| problem(&asked.id, error);
-        self.limited(error, call, async |call| {
+        self.limited(error, Box::new(call), async |call| {
             asked.called.store(true, Ordering::Relaxed);
             match self.calls.call(call).await? {
                 Reply::Result(message) => {
@@ -108,7 +108,7 @@ impl<S: CallService> Edge<S> {
         let passes = |name: &HeaderName| {
             !is_between_neighbours(name)
                 // Anybody can write these; whom the gateway knows it says itself.
-                && ![identity::USER, identity::DEVICE, identity::ROLES].contains(&name.as_str())
+                && ![&identity::USER, &identity::DEVICE, &identity::ROLES].contains(&name)
                 && *name != CONTENT_LENGTH
                 && !(verified && (*name == AUTHORIZATION || *name == API_KEY))
                 && !named.iter().any(|n| n.eq_ignore_ascii_case(name.as_str()))

@@ -10,7 +10,7 @@ use sluice_protocol::{CallError, ErrorCode, Payload, Request, RequestId};
 
 use super::{Socket, Transport};
 use crate::edge::phoenix::auth::SocketAuth;
-use crate::edge::phoenix::calls::Stage;
+use crate::edge::phoenix::calls::{Opening, Stage};
 use crate::edge::phoenix::channel::{Channel, Status};
 use crate::edge::phoenix::frame::{Frame, Ref};
 use crate::edge::phoenix::noticed::Noticed;
@@ -68,11 +68,13 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
         let notice = service.has_notices().then(Arc::default);
         call.caller.notice.clone_from(&notice);
         let answer = async move { service.call(call).await };
-        self.calls
-            .open(id.clone(), Arc::clone(channel), encoding, owed, answer);
-        if let Some(in_flight) = self.calls.get_mut(id.as_str()) {
-            in_flight.notice = notice;
-        }
+        let opening = Opening {
+            channel: Arc::clone(channel),
+            encoding,
+            owed,
+            notice,
+        };
+        self.calls.open(id, opening, answer);
     }
 
     fn lacks_user(&self, channel: &Channel) -> bool {
@@ -112,12 +114,12 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
         channel: &Channel,
         request_id: RequestId,
         request: Request,
-    ) -> Result<Call, CallError> {
+    ) -> Result<Box<Call>, CallError> {
         let session = channel.session.read();
         let auth = &self.shared.auth;
         let identity = auth.call(&session, request.claim);
         let identity = identity.inspect_err(|error| auth.note(self.address, error))?;
-        Ok(Call {
+        Ok(Box::new(Call {
             request_id,
             service: request.service,
             request_type: request.request_type,
@@ -130,7 +132,7 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
             idempotency_key: request.idempotency_key,
             http: None,
             caller: session.caller_at(self.address),
-        })
+        }))
     }
 
     /// The trace that a request names, else the one that its channel was joined with.

@@ -18,7 +18,7 @@ use crate::reply::{Answers, Reply};
 struct Script;
 
 impl CallService for Script {
-    async fn call(&self, call: Call) -> Result<Reply, CallError> {
+    async fn call(&self, call: Box<Call>) -> Result<Reply, CallError> {
         match call.request_type.as_str() {
             "echo" => Ok(Reply::Result(call.args)),
             "none" => Ok(Reply::Accepted),

@@ -83,9 +83,14 @@ pub(super) struct Asked {
 }
 
 impl CallService for Ask {
-    async fn call(&self, call: Call) -> Result<Reply, CallError> {
+    async fn call(&self, call: Box<Call>) -> Result<Reply, CallError> {
         let (answer, answered) = oneshot::channel();
-        self.0.send(Asked { call, answer }).unwrap();
+        self.0
+            .send(Asked {
+                call: *call,
+                answer,
+            })
+            .unwrap();
         match answered.await {
             Ok(answer) => answer,
             // The test has no answer for it.

@@ -30,7 +30,7 @@ use crate::reply::Reply;
 struct Echo;
 
 impl CallService for Echo {
-    async fn call(&self, call: Call) -> Result<Reply, CallError> {
+    async fn call(&self, call: Box<Call>) -> Result<Reply, CallError> {
         Ok(Reply::Result(call.args))
     }
 }
