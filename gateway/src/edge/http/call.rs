@@ -141,7 +141,7 @@ impl<S: CallService> Edge<S> {
             let spec = self.function(&call);
             let types = spec.as_ref().and_then(|s| s.arg_types.as_ref());
             call.args = args_from_query(&query, types)
-                .map_err(|faults| self.refuse(asked, bad_query(&faults)))?;
+                .map_err(|faults| self.refuse(&call.identity, &call.caller, bad_query(&faults)))?;
         }
         self.run(asked, call, permit).await
     }

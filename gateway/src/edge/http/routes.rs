@@ -68,8 +68,9 @@ impl<S: CallService> Edge<S> {
             Lookup::Methods(allowed) => return Ok(Some(other_methods(asked, &allowed))),
             Lookup::Version { of, known } => {
                 // Nobody learns anything before it is known that he may ask.
-                self.session(asked).await?;
-                return Err(self.refuse(asked, unknown_version(wanted.version, &of, known)));
+                let (identity, caller) = self.identify(asked, None).await?;
+                let error = unknown_version(wanted.version, &of, known);
+                return Err(self.refuse(&identity, &caller, error));
             }
             Lookup::Found(target) => *target,
         };
@@ -103,7 +104,7 @@ impl<S: CallService> Edge<S> {
         match self.calls.route(method, path, wanted) {
             Lookup::Found(pinned) => Ok(*pinned),
             Lookup::Version { of, known } => {
-                Err(self.refuse(asked, unknown_version(None, &of, known)))
+                Err(self.refuse(identity, caller, unknown_version(None, &of, known)))
             }
             // It went a moment ago; the call will say so.
             _ => Ok(target),
@@ -130,7 +131,7 @@ impl<S: CallService> Edge<S> {
         let types = target.spec.arg_types.as_ref();
         let query = asked.head.uri.query().map(|q| self.versions.args_of(q));
         let of_url = args::of_url(query.as_deref(), &target.params, types)
-            .map_err(|error| self.refuse(asked, error))?;
+            .map_err(|error| self.refuse(&identity, &caller, error))?;
         let mut call = Call {
             request_id: asked.id.clone(),
             service: target.service,
@@ -149,7 +150,7 @@ impl<S: CallService> Edge<S> {
         let (encoding, bytes) = self.read_body(asked, body).await?;
         if !bytes.is_empty() {
             call.args = args::with_body(call.args, Payload { encoding, bytes })
-                .map_err(|error| self.refuse(asked, error))?;
+                .map_err(|error| self.refuse(&call.identity, &call.caller, error))?;
         }
         let owner = call.identity.user_id.clone();
         let error = |error| problem(&asked.id, error);

@@ -26,10 +26,20 @@ impl<S: CallService> Edge<S> {
         session.inspect_err(|error| identifier.refused().note(address, error))
     }
 
-    /// Notes what this edge itself refuses, as the pipeline notes what it refuses.
-    pub(super) fn refuse(&self, asked: &Asked<'_>, error: CallError) -> CallError {
+    /// Notes what this edge itself refuses, as the pipeline notes what it refuses: by caller. Whoever is
+    /// refused all the time is told nothing else.
+    pub(super) fn refuse(
+        &self,
+        identity: &Identity,
+        caller: &Caller,
+        error: CallError,
+    ) -> CallError {
         let refused = self.parts().identifier.refused();
-        refused.note(self.address(asked), &error);
+        let who = refused.who(caller, identity);
+        if let Err(over) = refused.check(who) {
+            return over;
+        }
+        refused.note(who, &error);
         error
     }
 

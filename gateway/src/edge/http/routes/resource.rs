@@ -60,8 +60,8 @@ impl<S: CallService> Edge<S> {
         let (identity, caller) = self.acting(asked, &session, None)?;
         let target = self.pinned(asked, target, wanted, (&identity, &caller))?;
         let types = target.spec.arg_types.as_ref();
-        let args =
-            args::of_url(None, &target.params, types).map_err(|error| self.refuse(asked, error))?;
+        let args = args::of_url(None, &target.params, types)
+            .map_err(|error| self.refuse(&identity, &caller, error))?;
         let head = self.request_head(asked.head, session.is_verified())?;
         let headers = &asked.head.headers;
         let mut call = Call {

@@ -1,6 +1,7 @@
 //! Declared routes, and the args of URLs: who is asked what, in which order.
 
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use sluice_protocol::ErrorCode;
 
 use super::*;
@@ -178,6 +179,36 @@ async fn whoever_sends_wrong_urls_all_the_time_is_limited() {
         }
         assert_eq!(send(1).await, "rate_limited", "{line}");
         assert_eq!(send(2).await, expected, "{line}: somebody else");
+    }
+}
+
+#[tokio::test]
+async fn verified_callers_behind_one_address_have_a_patience_each() {
+    for (line, expected) in FAULTY {
+        let rig = Rig::with(|config| {
+            by_query(config);
+            config.api_keys = ["ann", "bob"].map(key_of).to_vec();
+        });
+        let send = async |user: &str| {
+            let mut request = request(line, &format!("x-api-key: sk_{user}"), "");
+            request.extensions_mut().insert(Peer([192, 0, 2, 1].into()));
+            code(&whole(rig.edge.handle(request).await).await)
+        };
+        for _ in 0..2 {
+            assert_eq!(send("ann").await, expected, "{line}");
+        }
+        assert_eq!(send("ann").await, "rate_limited", "{line}");
+        assert_eq!(send("bob").await, expected, "{line}: somebody else");
+    }
+}
+
+fn key_of(user: &str) -> crate::config::ApiKey {
+    crate::config::ApiKey {
+        id: user.to_owned(),
+        hash: Sha256::digest(format!("sk_{user}")).into(),
+        user_id: user.to_owned(),
+        roles: Vec::new(),
+        limits: Vec::new(),
     }
 }
 
