@@ -7,7 +7,7 @@ use std::time::Duration;
 use sluice_protocol::CallError;
 use sluice_protocol::response::Answer;
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::exchange::{Exchange, Progress};
@@ -32,13 +32,17 @@ pub(super) async fn drive(
     let late = tokio::time::sleep_until(exchange.deadline);
     tokio::pin!(late);
     let stall = exchange.context.options.stream_stall;
-    let stalled = tokio::time::sleep(stall);
+    // Since when it is the client's turn. The timer is set anew when it fires, not for each item.
+    let mut client_since = Instant::now();
+    let stalled = tokio::time::sleep_until(client_since + stall);
     tokio::pin!(stalled);
+    let gone = cancel.cancelled();
+    tokio::pin!(gone);
     let mut waiting = answer_of(first);
     loop {
         tokio::select! {
             biased;
-            () = cancel.cancelled() => {
+            () = &mut gone => {
                 exchange.give_up("client_gone");
                 return;
             }
@@ -54,6 +58,11 @@ pub(super) async fn drive(
                 waiting = Some(final_error(exchange.closed(&reason)));
             }
             () = &mut stalled, if waiting.is_some() && !overdue => {
+                let limit = client_since + stall;
+                if Instant::now() < limit {
+                    stalled.as_mut().reset(limit);
+                    continue;
+                }
                 // Its client costs itself, not the worker: whatever it reads next is the end.
                 overdue = true;
                 waiting = Some(final_error(exchange.stalled()));
@@ -70,7 +79,6 @@ pub(super) async fn drive(
                     return;
                 }
                 exchange.resume();
-                stalled.as_mut().reset(tokio::time::Instant::now() + stall);
                 // Half a window used up: say so before the worker has to wait.
                 let (credit, options) = (exchange.credit(), &exchange.context.options);
                 if credit.items - granted.items >= options.stream_items.div_ceil(2)
@@ -81,8 +89,7 @@ pub(super) async fn drive(
                 }
             }
             progress = exchange.next(), if waiting.is_none() => {
-                // From now on it is the client's turn.
-                stalled.as_mut().reset(tokio::time::Instant::now() + stall);
+                client_since = Instant::now();
                 waiting = match progress {
                     Ok(progress) => answer_of(progress),
                     Err(error) => Some(final_error(error)),
