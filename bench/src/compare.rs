@@ -1,5 +1,5 @@
-//! Interleaved rounds: what is compared with one variant runs right after that, in every round, so
-//! that a machine that drifts drifts for both.
+//! Interleaved rounds: each variant runs right after what it is compared with, in every round: a
+//! machine that drifts within seconds drifts for both.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -16,10 +16,10 @@ use crate::variant::{Variant, all};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Seconds that each variant is measured in each round.
-    #[arg(long, default_value_t = 2.0)]
+    #[arg(long, default_value_t = 0.5)]
     seconds: f64,
     /// Rounds; odd, for the median's sake.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 7)]
     rounds: usize,
     /// Only variants whose name contains this, and what they are compared with.
     #[arg(long)]
@@ -68,7 +68,6 @@ pub(crate) struct Ratios {
     pub(crate) p99: f64,
 }
 
-#[expect(clippy::print_stderr, reason = "progress of a command line")]
 pub(crate) async fn run(args: Args) -> Result {
     build_gateway()?;
     let variants = chosen(args.only.as_deref());
@@ -76,21 +75,17 @@ pub(crate) async fn run(args: Args) -> Result {
     let length = Duration::from_secs_f64(args.seconds);
     let mut rows: Vec<Row> = variants.iter().map(Row::of).collect();
     for round in 1..=args.rounds {
-        for (floor, members) in groups(&variants) {
-            let mut floor_sample: Option<Sample> = None;
-            for index in std::iter::once(floor).chain(members) {
-                let (variant, row) = (&variants[index], &mut rows[index]);
-                let sample = measure(&stage, variant, length).await?;
-                eprintln!(
-                    "round {round}: {}: {:.0}/s",
-                    variant.name, sample.per_second
-                );
-                match &floor_sample {
-                    Some(floor) => row.compared.push(Ratios::of(&sample, floor)),
-                    None => floor_sample = Some(sample.clone()),
-                }
-                row.samples.push(sample);
+        for (floor, index) in pairs(&variants) {
+            let theirs = match floor {
+                Some(floor) => Some(told(&stage, &variants[floor], length, round).await?),
+                None => None,
+            };
+            let ours = told(&stage, &variants[index], length, round).await?;
+            if let (Some(floor), Some(theirs)) = (floor, theirs) {
+                rows[index].compared.push(Ratios::of(&ours, &theirs));
+                rows[floor].samples.push(theirs);
             }
+            rows[index].samples.push(ours);
         }
     }
     drop(stage);
@@ -156,6 +151,17 @@ fn chosen(only: Option<&str>) -> Vec<Variant> {
     all.iter().filter(keep).cloned().collect()
 }
 
+/// Measures, and says what came of it.
+#[expect(clippy::print_stderr, reason = "progress of a command line")]
+async fn told(stage: &Stage, variant: &Variant, length: Duration, round: usize) -> Result<Sample> {
+    let sample = measure(stage, variant, length).await?;
+    eprintln!(
+        "round {round}: {}: {:.0}/s",
+        variant.name, sample.per_second
+    );
+    Ok(sample)
+}
+
 async fn measure(stage: &Stage, variant: &Variant, length: Duration) -> Result<Sample> {
     let before = stage.cpu(variant.program)?;
     let began = tokio::time::Instant::now();
@@ -182,20 +188,18 @@ async fn measure(stage: &Stage, variant: &Variant, length: Duration) -> Result<S
     })
 }
 
-/// Each variant that others are compared with, and those others.
-fn groups(variants: &[Variant]) -> Vec<(usize, Vec<usize>)> {
-    let members = |of: &Variant| {
-        let compared = |v: &Variant| v.against == Some(of.name.as_str());
-        (0..variants.len())
-            .filter(|&i| compared(&variants[i]))
-            .collect()
+/// What is measured in a round: each variant, right after what it is compared with.
+fn pairs(variants: &[Variant]) -> Vec<(Option<usize>, usize)> {
+    let floor_of = |variant: &Variant| {
+        let against = variant.against?;
+        variants.iter().position(|v| v.name == against)
     };
     let all = variants.iter().enumerate();
-    let groups = all.map(|(index, variant)| (index, members(variant)));
-    groups
-        .filter(|(index, members): &(usize, Vec<usize>)| {
-            !members.is_empty() || variants[*index].against.is_none()
-        })
+    let pairs = all.map(|(index, variant)| (floor_of(variant), index));
+    let is_floor = |index: usize| variants.iter().any(|v| floor_of(v) == Some(index));
+    // Floors are measured with each of those that are compared with them.
+    pairs
+        .filter(|(floor, index)| floor.is_some() || !is_floor(*index))
         .collect()
 }
 
@@ -267,17 +271,21 @@ mod tests {
     }
 
     #[test]
-    fn all_run_in_some_group_right_after_what_they_are_compared_with() {
+    fn all_are_measured_each_right_after_what_it_is_compared_with() {
         let variants = all();
-        let groups = groups(&variants);
+        let pairs = pairs(&variants);
         for (index, variant) in variants.iter().enumerate() {
-            let measured = groups
-                .iter()
-                .filter(|(floor, members)| match variant.against {
-                    Some(_) => members.contains(&index),
-                    None => *floor == index,
-                });
-            assert_eq!(measured.count(), 1, "{}", variant.name);
+            let own: Vec<_> = pairs.iter().filter(|(_, i)| *i == index).collect();
+            match variant.against {
+                Some(name) => {
+                    let floor = own[0].0.map(|f| variants[f].name.as_str());
+                    assert_eq!((own.len(), floor), (1, Some(name)), "{}", variant.name);
+                }
+                None => {
+                    let others = pairs.iter().filter(|(floor, _)| *floor == Some(index));
+                    assert!(others.count() + own.len() > 0, "{}", variant.name);
+                }
+            }
         }
     }
 

@@ -34,7 +34,7 @@ use crate::live::{self, Live, Ticket};
 /// The sub-protocol of Phoenix's own clients, echoed where it is offered.
 const SUB_PROTOCOL: &str = "phoenix";
 /// A buffer of each socket. Small: it is cleared before each read.
-const READ_BUFFER: usize = 4 << 10;
+const READ_BUFFER: usize = 3 << 10;
 /// Written at once when there is more, flushed when there is less and nothing follows.
 const WRITE_BUFFER: usize = 16 << 10;
 /// After the close frames, how long and for how many bytes a client may go on sending.
