@@ -10,6 +10,7 @@ use crate::edge::identity::{self, Peer};
 use crate::edge::service::CallService;
 use crate::identity::{Session, credential};
 use crate::pipeline::Caller;
+use crate::telemetry::names::Series;
 
 impl<S: CallService> Edge<S> {
     /// Whoever's credential the request carries.
@@ -18,7 +19,8 @@ impl<S: CallService> Edge<S> {
         let address = self.address(asked);
         let session = async {
             // Whoever guesses credentials costs no more than this look.
-            identifier.refused().check(address)?;
+            let checked = identifier.refused().check(address);
+            checked.inspect_err(|_| self.count_window())?;
             let credential = credential::from_headers(&asked.head.headers)?;
             identifier.identify(credential.as_ref()).await
         };
@@ -37,10 +39,17 @@ impl<S: CallService> Edge<S> {
         let refused = self.parts().identifier.refused();
         let who = refused.who(caller, identity);
         if let Err(over) = refused.check(who) {
+            self.count_window();
             return over;
         }
         refused.note(who, &error);
         error
+    }
+
+    fn count_window(&self) {
+        if let Some(recorder) = self.recorder() {
+            recorder.inc(Series::RefusedWindow);
+        }
     }
 
     /// Where the client is, as far as that is known.
