@@ -17,7 +17,7 @@ pub(crate) fn table(rows: &[Row]) {
         let figures = [row.median(|s| s.p50_us).0, row.median(|s| s.p99_us).0];
         let cpu = row.median(|s| s.cpu_us).0;
         let ratios = match row.ratios {
-            Some(r) => format!("{:.2} | {:.2} | {:.2} | {:.2}", r.rate, r.cpu, r.p50, r.p99),
+            Some(r) => [r.rate, r.cpu, r.p50, r.p99].map(ratio).join(" | "),
             None => "1 | 1 | 1 | 1".to_owned(),
         };
         println!(
@@ -25,6 +25,14 @@ pub(crate) fn table(rows: &[Row]) {
             row.name, figures[0], figures[1]
         );
     }
+}
+
+/// Items of streams have no time of their own.
+fn ratio(value: f64) -> String {
+    if value.is_nan() {
+        return "-".to_owned();
+    }
+    format!("{value:.2}")
 }
 
 /// Every sample.
