@@ -49,7 +49,9 @@ pub fn command_line() -> String {
             continue;
         }
         let name = command.get_name().to_owned();
-        let help = command.clone().render_long_help().to_string();
+        // Lines as they are written: whether clap wraps them depends on what else is built with it.
+        let help = command.clone().term_width(0).render_long_help();
+        let help = help.to_string();
         let _ = write!(out, "\n## `sluice {name}`\n\n```text\n");
         for line in help.trim_end().lines() {
             let text = line.trim_start();
