@@ -73,6 +73,31 @@ pub struct Call {
 }
 
 impl Call {
+    /// A call of the version that a client gets who names none; of its caller only `identity` is known.
+    #[must_use]
+    pub fn new(
+        request_id: RequestId,
+        service: ServiceName,
+        request_type: FunctionName,
+        args: Payload,
+        identity: Identity,
+    ) -> Self {
+        Self {
+            request_id,
+            service,
+            request_type,
+            version: None,
+            args,
+            identity,
+            trace: None,
+            timeout_ms: None,
+            idempotent_only: false,
+            idempotency_key: None,
+            http: None,
+            caller: Caller::default(),
+        }
+    }
+
     /// What it says of its version, and for whom.
     pub(crate) fn wanted(&self) -> Wanted<'_> {
         Wanted {

@@ -2,24 +2,25 @@
 
 use divan::Bencher;
 use serde_json::{Value, json};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
 use crate::rig::{args, call, pipeline, spec};
 
-fn runtime() -> Runtime {
-    Builder::new_current_thread().enable_all().build().unwrap()
+/// Runs calls with `args` of the usual function with `more`; all of them are `served`, or none.
+fn run(bencher: Bencher<'_, '_>, more: Value, args: &str, served: bool) {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let pipeline = runtime.block_on(async { pipeline(spec(more)) });
+    bencher
+        .with_inputs(|| call(args.to_owned()))
+        .bench_local_values(|call| {
+            let reply = runtime.block_on(pipeline.run(call));
+            assert_eq!(reply.is_ok(), served, "{reply:?}");
+            reply
+        });
 }
 
 fn served(bencher: Bencher<'_, '_>, more: Value) {
-    let runtime = runtime();
-    let pipeline = runtime.block_on(async { pipeline(spec(more)) });
-    bencher
-        .with_inputs(|| call(args()))
-        .bench_local_values(|call| {
-            let reply = runtime.block_on(pipeline.run(call));
-            assert!(reply.is_ok(), "{reply:?}");
-            reply
-        });
+    run(bencher, more, &args(), true);
 }
 
 #[divan::bench]
@@ -37,25 +38,13 @@ fn round_robin(bencher: Bencher<'_, '_>) {
     served(bencher, json!({"choose_node_mode": "round_robin"}));
 }
 
-fn refused(bencher: Bencher<'_, '_>, more: Value, args: &str) {
-    let runtime = runtime();
-    let pipeline = runtime.block_on(async { pipeline(spec(more)) });
-    bencher
-        .with_inputs(|| call(args.to_owned()))
-        .bench_local_values(|call| {
-            let reply = runtime.block_on(pipeline.run(call));
-            assert!(reply.is_err(), "{reply:?}");
-            reply
-        });
-}
-
 #[divan::bench]
 fn refused_invalid(bencher: Bencher<'_, '_>) {
-    refused(bencher, json!({}), r#"{"id":"x","message":"m"}"#);
+    run(bencher, json!({}), r#"{"id":"x","message":"m"}"#, false);
 }
 
 #[divan::bench]
 fn refused_denied(bencher: Bencher<'_, '_>) {
     let nobody = json!({"check_permission": {"role": ["nobody"]}});
-    refused(bencher, nobody, &args());
+    run(bencher, nobody, &args(), false);
 }

@@ -12,10 +12,10 @@ use sluice_gateway::dispatch::mailbox::Delivery;
 use sluice_gateway::dispatch::{Clock, Dispatcher, Link};
 use sluice_gateway::health::Health;
 use sluice_gateway::hooks::Callbacks;
-use sluice_gateway::pipeline::{Call, Caller, Pipeline};
+use sluice_gateway::pipeline::{Call, Pipeline};
 use sluice_gateway::registry::Registry;
 use sluice_gateway::registry::connection::BrokerState;
-use sluice_gateway::registry::snapshot::{Function, FunctionVersions, Instance, Snapshot, Variant};
+use sluice_gateway::registry::snapshot::{Function, FunctionVersions, Instance, Snapshot};
 use sluice_gateway::sticky::memory::MemorySticky;
 use sluice_protocol::{
     Frame, FunctionName, FunctionSpec, Identity, InstanceId, Payload, RequestId, ServiceName,
@@ -48,27 +48,8 @@ pub(crate) fn function(spec: FunctionSpec, instances: usize) -> Function {
         let service = spec.service.clone();
         Arc::new(Instance::new(id, service, &subjects, &features, &[]))
     };
-    Function {
-        service: spec.service.clone(),
-        request_type: spec.request_type.clone(),
-        version: spec.version.clone(),
-        call_subject: subjects.call(&spec.service, spec.version.as_ref(), &spec.request_type),
-        disabled: false,
-        by_instance: false,
-        notice: None,
-        round_robin: Arc::default(),
-        breaker: Arc::default(),
-        bulkhead: Arc::default(),
-        callers: Arc::default(),
-        variants: vec![Variant {
-            config_hash: "c".to_owned(),
-            instances: (0..instances).map(instance).collect(),
-            spec: Arc::new(spec),
-            fixed_subject: None,
-            translation: None,
-        }],
-        stats: Arc::default(),
-    }
+    let instances = (0..instances).map(instance).collect();
+    Function::of(spec.clone(), instances, &subjects)
 }
 
 #[derive(Debug)]
@@ -139,20 +120,13 @@ pub(crate) fn pipeline(spec: FunctionSpec) -> Pipeline {
 
 /// A user's call of it.
 pub(crate) fn call(args: String) -> Call {
-    Call {
-        request_id: RequestId::new("r1").unwrap(),
-        service: ServiceName::new("s").unwrap(),
-        request_type: FunctionName::new("f").unwrap(),
-        version: None,
-        args: Payload::json(args),
-        identity: user(),
-        trace: None,
-        timeout_ms: None,
-        idempotent_only: false,
-        idempotency_key: None,
-        http: None,
-        caller: Caller::default(),
-    }
+    Call::new(
+        RequestId::new("r1").unwrap(),
+        ServiceName::new("s").unwrap(),
+        FunctionName::new("f").unwrap(),
+        Payload::json(args),
+        user(),
+    )
 }
 
 pub(crate) fn user() -> Identity {

@@ -161,7 +161,7 @@ impl Running {
     ) -> Result<Self, AppError> {
         let callbacks = Arc::new(extras.callbacks);
         if config.gateway.id.is_empty() {
-            config.gateway.id = format!("{:012x}", rand::random::<u64>() >> 16);
+            config.gateway.id = crate::random::text::<12>();
         }
         let subjects = Arc::new(Subjects::new(&config.nats.prefix)?);
         let config = Arc::new(config);

@@ -91,7 +91,7 @@ impl Peers {
         answers: &mut BTreeMap<String, Answer>,
     ) -> Result<(), String> {
         let until = Instant::now() + PATIENCE;
-        let id = format!("{:016x}", rand::random::<u64>());
+        let id = crate::random::text::<16>();
         let inbox = subjects.answers(&self.gateway, &id);
         let body = serde_json::to_vec(question).map_err(|e| e.to_string())?;
         let mut replies = client

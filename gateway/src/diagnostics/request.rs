@@ -17,19 +17,11 @@ const NO_ID: &str = "explain";
 
 /// Any call of a function: nobody's, with no args.
 pub(super) fn any(service: &str, function: &str, version: Option<&str>) -> Result<Call, String> {
+    let service = ServiceName::new(service).map_err(|e| e.to_string())?;
+    let name = FunctionName::new(function).map_err(|e| e.to_string())?;
     Ok(Call {
-        request_id: id(None)?,
-        service: ServiceName::new(service).map_err(|e| e.to_string())?,
-        request_type: FunctionName::new(function).map_err(|e| e.to_string())?,
         version: version.map(str::to_owned),
-        args: no_args(),
-        identity: Identity::anonymous(),
-        trace: None,
-        timeout_ms: None,
-        idempotent_only: false,
-        idempotency_key: None,
-        http: None,
-        caller: Caller::default(),
+        ..Call::new(id(None)?, service, name, no_args(), Identity::anonymous())
     })
 }
 

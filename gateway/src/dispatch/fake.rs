@@ -19,11 +19,11 @@ use super::{Clock, Dispatcher, Link};
 use crate::config::Config;
 use crate::health::Health;
 use crate::hooks::Callbacks;
-use crate::pipeline::{Call, Caller, Pipeline};
+use crate::pipeline::{Call, Pipeline};
 use crate::registry::Registry;
 use crate::registry::connection::BrokerState;
 use crate::registry::routes::Routes;
-use crate::registry::snapshot::{Function, FunctionVersions, Instance, Snapshot, Variant};
+use crate::registry::snapshot::{Function, FunctionVersions, Instance, Snapshot};
 use crate::reply::Reply;
 use crate::sticky::memory::MemorySticky;
 
@@ -90,20 +90,13 @@ pub(crate) fn spec() -> FunctionSpec {
 
 /// A call of it.
 pub(crate) fn call(args: &'static str) -> Call {
-    Call {
-        request_id: RequestId::new("r1").unwrap(),
-        service: ServiceName::new("s").unwrap(),
-        request_type: FunctionName::new("f").unwrap(),
-        version: None,
-        args: Payload::json(args),
-        identity: Identity::anonymous(),
-        trace: None,
-        timeout_ms: None,
-        idempotent_only: false,
-        idempotency_key: None,
-        http: None,
-        caller: Caller::default(),
-    }
+    Call::new(
+        RequestId::new("r1").unwrap(),
+        ServiceName::new("s").unwrap(),
+        FunctionName::new("f").unwrap(),
+        Payload::json(args),
+        Identity::anonymous(),
+    )
 }
 
 impl Rig {
@@ -266,27 +259,8 @@ fn snapshot(
 ) -> Snapshot {
     let mut snapshot = Snapshot::default();
     for spec in specs {
-        let function = Function {
-            service: spec.service.clone(),
-            request_type: spec.request_type.clone(),
-            version: spec.version.clone(),
-            call_subject: subjects.call(&spec.service, spec.version.as_ref(), &spec.request_type),
-            disabled: false,
-            by_instance: false,
-            notice: None,
-            round_robin: Arc::default(),
-            breaker: Arc::default(),
-            bulkhead: Arc::default(),
-            callers: Arc::default(),
-            variants: vec![Variant {
-                config_hash: "c1".to_owned(),
-                spec: Arc::new(spec.clone()),
-                instances: instances.to_vec(),
-                fixed_subject: instances.is_empty().then(|| "fixed".to_owned()),
-                translation: None,
-            }],
-            stats: Arc::default(),
-        };
+        let mut function = Function::of(spec.clone(), instances.to_vec(), subjects);
+        function.variants[0].fixed_subject = instances.is_empty().then(|| "fixed".to_owned());
         let versions = FunctionVersions {
             versions: vec![Arc::new(function)],
             latest: None,

@@ -23,7 +23,7 @@ pub(super) use self::after::After;
 pub(super) use self::answer::Permits;
 pub(super) use self::before::{Hooked, before};
 use super::resolve::Resolved;
-use super::{Call, Caller, Limits, resolve, validate};
+use super::{Call, Limits, resolve, validate};
 use crate::dispatch::Dispatcher;
 use crate::hooks::{Callbacks, Phase, Question, unambiguous};
 use crate::registry::Registry;
@@ -115,18 +115,14 @@ impl Hooks {
         deadline: Instant,
     ) -> Result<Payload, CallError> {
         let call = Call {
-            args: question.to_args(),
-            request_id: question.request_id,
-            service: whom.service.clone(),
-            request_type: whom.request_type.clone(),
-            version: None,
-            identity: question.identity,
             trace,
-            timeout_ms: None,
-            idempotent_only: false,
-            idempotency_key: None,
-            http: None,
-            caller: Caller::default(),
+            ..Call::new(
+                question.request_id.clone(),
+                whom.service.clone(),
+                whom.request_type.clone(),
+                question.to_args(),
+                question.identity,
+            )
         };
         let inner = &self.0;
         let snapshot = inner.registry.snapshot();

@@ -157,7 +157,7 @@ impl Once {
         let claim = Claim {
             key: asked.key,
             fingerprint: asked.fingerprint,
-            token: format!("{:032x}", rand::random::<u128>()),
+            token: crate::random::text::<32>(),
             lease: call.deadline().saturating_duration_since(Instant::now()) + GRACE,
             may_repeat: call.spec().idempotent,
         };

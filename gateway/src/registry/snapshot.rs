@@ -14,7 +14,8 @@ use sluice_protocol::change::Chain;
 use sluice_protocol::registry::feature;
 use sluice_protocol::request::named_version;
 use sluice_protocol::{
-    ApiVersion, Encoding, FunctionName, FunctionSpec, InstanceId, ServiceName, VersionRange,
+    ApiVersion, Encoding, FunctionName, FunctionSpec, InstanceId, ServiceName, Subjects,
+    VersionRange,
 };
 
 /// Every function that is known, with the instances that serve it.
@@ -69,6 +70,34 @@ pub struct Function {
     pub stats: Arc<FunctionStats>,
     /// Who calls it.
     pub callers: Arc<Callers>,
+}
+
+impl Function {
+    /// A function of one config, that nothing is counted of yet.
+    #[must_use]
+    pub fn of(spec: FunctionSpec, instances: Vec<Arc<Instance>>, subjects: &Subjects) -> Self {
+        Self {
+            service: spec.service.clone(),
+            request_type: spec.request_type.clone(),
+            version: spec.version.clone(),
+            call_subject: subjects.call(&spec.service, spec.version.as_ref(), &spec.request_type),
+            disabled: spec.disabled,
+            by_instance: false,
+            notice: None,
+            variants: vec![Variant {
+                config_hash: "c1".to_owned(),
+                spec: Arc::new(spec),
+                instances,
+                fixed_subject: None,
+                translation: None,
+            }],
+            round_robin: Arc::default(),
+            breaker: Arc::default(),
+            bulkhead: Arc::default(),
+            stats: Arc::default(),
+            callers: Arc::default(),
+        }
+    }
 }
 
 /// One config's form of a function, and who runs it.
@@ -153,7 +182,7 @@ impl Instance {
     pub fn new(
         id: InstanceId,
         service: ServiceName,
-        subjects: &sluice_protocol::Subjects,
+        subjects: &Subjects,
         features: &[String],
         encodings: &[String],
     ) -> Self {

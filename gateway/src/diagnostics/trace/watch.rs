@@ -53,7 +53,7 @@ impl Diagnostics {
     ) -> Result<impl Stream<Item = Bytes> + Send + use<>, String> {
         filter.check()?;
         let time = time.min(LONGEST);
-        let id = format!("{:016x}", rand::random::<u64>());
+        let id = crate::random::text::<16>();
         let tracer = self.tracer().clone();
         let own = tracer.start(&id, filter.clone(), time)?;
         let ending = Ending {

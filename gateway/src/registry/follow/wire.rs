@@ -142,5 +142,5 @@ impl Wire {
 
 /// 128 random bits: who was not asked cannot answer.
 fn token() -> String {
-    hex::encode(rand::random::<[u8; 16]>())
+    crate::random::text::<32>()
 }

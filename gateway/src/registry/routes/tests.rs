@@ -6,7 +6,7 @@ use sluice_protocol::function::ServiceConfig;
 use sluice_protocol::{ServiceName, Subjects};
 
 use super::*;
-use crate::registry::snapshot::{Function, Snapshot, Variant};
+use crate::registry::snapshot::{Function, Snapshot};
 use crate::registry::wanted::Wanted;
 
 /// A snapshot of these functions, each `{service, request_type, routes, …}`.
@@ -22,27 +22,8 @@ fn snapshot(functions: &[Value]) -> Snapshot {
             .unwrap()
             .functions
             .remove(0);
-        let function = Function {
-            service: service.clone(),
-            request_type: spec.request_type.clone(),
-            version: spec.version.clone(),
-            call_subject: Subjects::default().call(&service, None, &spec.request_type),
-            disabled: spec.disabled,
-            round_robin: Arc::default(),
-            breaker: Arc::default(),
-            bulkhead: Arc::default(),
-            stats: Arc::default(),
-            callers: Arc::default(),
-            by_instance: false,
-            notice: None,
-            variants: vec![Variant {
-                config_hash: "c".to_owned(),
-                fixed_subject: Some("f".to_owned()),
-                translation: None,
-                instances: Vec::new(),
-                spec: Arc::new(spec.clone()),
-            }],
-        };
+        let mut function = Function::of(spec.clone(), Vec::new(), &Subjects::default());
+        function.variants[0].fixed_subject = Some("f".to_owned());
         let functions = snapshot.services.entry(service).or_default();
         let versions = functions.entry(spec.request_type).or_default();
         versions.versions.push(Arc::new(function));

@@ -26,6 +26,7 @@ use crate::edge::http::{Asked, Edge, body, fields};
 use crate::edge::identity;
 use crate::edge::service::CallService;
 use crate::edge::version_source::within_version;
+use crate::identity::credential::X_API_KEY;
 use crate::pipeline::{Call, HttpRequest};
 use crate::registry::routes::Target;
 use crate::registry::wanted::Wanted;
@@ -37,7 +38,6 @@ pub(in crate::edge::http) struct OfResource;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 impl<S: CallService> Edge<S> {
     /// Passes a request on to a resource.
@@ -110,7 +110,7 @@ impl<S: CallService> Edge<S> {
                 // Anybody can write these; whom the gateway knows it says itself.
                 && ![&identity::USER, &identity::DEVICE, &identity::ROLES].contains(&name)
                 && *name != CONTENT_LENGTH
-                && !(verified && (*name == AUTHORIZATION || *name == API_KEY))
+                && !(verified && (*name == AUTHORIZATION || *name == X_API_KEY))
                 && !named.iter().any(|n| n.eq_ignore_ascii_case(name.as_str()))
         };
         let field = |(name, value): (&HeaderName, &HeaderValue)| -> Field {
