@@ -77,7 +77,8 @@ def names_are_the_projects(gateway, worker):
     for name in gateway.env:
         assert name in options or name.removesuffix("_FILE") in options, f"{name} is no option of the gateway"
     usage = subprocess.run([BIN / "demo", "--help"], capture_output=True, text=True, check=True).stdout
-    known = set(re.findall(r"\[env: (SLUICE_[A-Z0-9_]+)", usage))
+    # Help is wrapped: a name may stand on the next line.
+    known = set(re.findall(r"\[env:\s+(SLUICE_[A-Z0-9_]+)", usage))
     for name in worker.env:
         assert name in known, f"{name} is no variable of the worker: {known}"
 
