@@ -11,6 +11,7 @@ pub mod broker;
 pub mod bulkhead;
 pub mod custom;
 pub mod guards;
+pub mod headers;
 pub mod inbox;
 pub mod mailbox;
 pub mod nats;
@@ -18,6 +19,7 @@ pub mod probe;
 pub mod rendezvous;
 pub mod retry;
 pub mod select;
+pub mod wire;
 pub(crate) use self::exchange::timeout_of;
 
 mod admission;

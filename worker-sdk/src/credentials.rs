@@ -27,6 +27,20 @@ pub fn credentials_file(path: impl AsRef<Path>) -> io::Result<ConnectOptions> {
     }))
 }
 
+/// Signs a server's challenge with a credentials file, for clients that speak the protocol of NATS themselves:
+/// the JWT, and the signature of `nonce` (64 bytes, Ed25519).
+///
+/// # Errors
+/// When the file cannot be read, or holds no credentials.
+pub fn sign_with_credentials(
+    path: impl AsRef<Path>,
+    nonce: &[u8],
+) -> io::Result<(String, Vec<u8>)> {
+    let Credentials { jwt, key } = Credentials::read(path.as_ref())?;
+    let signature = key.sign(nonce).map_err(io::Error::other)?;
+    Ok((jwt, signature))
+}
+
 struct Credentials {
     jwt: String,
     key: KeyPair,

@@ -65,7 +65,7 @@ pub use builder::{
 };
 pub use call::Call;
 pub use context::Context;
-pub use credentials::credentials_file;
+pub use credentials::{credentials_file, sign_with_credentials};
 pub use error::Error;
 pub use function::Function;
 pub use handler::Handler;

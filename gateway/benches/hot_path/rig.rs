@@ -56,12 +56,16 @@ pub(crate) fn function(spec: FunctionSpec, instances: usize) -> Function {
 struct Echo(Arc<Inbox>);
 
 impl Broker for Echo {
-    fn publish(&self, message: Outgoing) -> BoxFuture<'_, Result<(), PublishError>> {
+    fn send(&self, message: &Outgoing<'_>) -> Result<(), PublishError> {
         if let Some(reply) = &message.reply {
-            let result = Frame::Result(Payload::json(message.body));
+            let result = Frame::Result(Payload::json(message.body.clone()));
             self.0.deliver(reply, Delivery::Frame(result));
         }
-        Box::pin(ready(Ok(())))
+        Ok(())
+    }
+
+    fn room(&self) -> BoxFuture<'_, ()> {
+        Box::pin(ready(()))
     }
 
     fn settle(&self) -> BoxFuture<'_, Result<(), PublishError>> {

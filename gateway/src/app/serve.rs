@@ -341,7 +341,7 @@ async fn start_registry(
         taken: crate::edge::taken_paths(config),
     })?;
     let name = format!("sluice-gateway {} registry", config.gateway.id);
-    let connection = nats::connect(&config.nats, &name, nats::REGISTRY_QUEUE).await?;
+    let connection = nats::connect(&config.nats, &name).await?;
     let client = connection.client.clone();
     let (health, stop) = (health.clone(), stop.clone());
     tokio::spawn(async move {

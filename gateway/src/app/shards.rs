@@ -13,9 +13,10 @@ use super::limits::Limits;
 use crate::config::Config;
 use crate::dev::page::Page;
 use crate::diagnostics::trace::Tracer;
+use crate::dispatch::broker::Broker;
 use crate::dispatch::custom::Selectors;
 use crate::dispatch::inbox::Inbox;
-use crate::dispatch::nats::{self, NatsBroker};
+use crate::dispatch::wire::NatsBroker;
 use crate::dispatch::{Clock, Dispatcher, Link};
 use crate::edge;
 use crate::edge::capacity::Capacity;
@@ -116,7 +117,7 @@ async fn run(
     started: oneshot::Sender<Result<(), AppError>>,
 ) {
     let stop = CancellationToken::new();
-    let broker = match connect(id, &shared, &stop).await {
+    let broker = match connect(id, &shared, &stop) {
         Ok(broker) => broker,
         Err(error) => {
             let _ = started.send(Err(error));
@@ -141,35 +142,31 @@ async fn run(
         tracing::warn!(shard = id, "after hooks still ran when the gateway ended");
     }
     drop(pipeline);
-    // Without a broker the client would wait for one for ever.
-    let flushed = tokio::time::timeout(FLUSH_WITHIN, broker.client().flush()).await;
+    let flushed = tokio::time::timeout(FLUSH_WITHIN, broker.settle()).await;
     if !matches!(flushed, Ok(Ok(()))) {
         tracing::warn!(shard = id, "the last messages may not have gone out");
     }
     stop.cancel();
 }
 
-async fn connect(
+fn connect(
     id: usize,
     shared: &Shared,
     stop: &CancellationToken,
 ) -> Result<Arc<NatsBroker>, AppError> {
     let gateway = &shared.config.gateway.id;
     let name = format!("sluice-gateway {gateway} shard {id}");
-    let connection = nats::connect(&shared.config.nats, &name, nats::REPLY_QUEUE).await?;
+    let inbox = Inbox::new(&shared.subjects.inbox(gateway, id));
+    let broker = NatsBroker::start(&shared.config.nats, &name, inbox, stop.clone())?;
     let health = shared.health.register_shard();
-    let mut state = connection.state.clone();
+    let mut state = broker.watch();
     tokio::spawn(stop.clone().run_until_cancelled_owned(async move {
         // Ready means that every shard has had a connection once.
         if state.wait_for(|s| s.connected).await.is_ok() {
             health.connected();
         }
     }));
-    let inbox = Inbox::new(&shared.subjects.inbox(gateway, id));
-    let broker = NatsBroker::start(connection, inbox, stop.clone()).await;
-    Ok(Arc::new(
-        broker.map_err(|e| AppError::System(std::io::Error::other(e)))?,
-    ))
+    Ok(Arc::new(broker))
 }
 
 fn shard(id: usize, shared: &Shared, stores: Stores, broker: Arc<NatsBroker>) -> Arc<Shard> {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::HeaderMap;
 use bytes::Bytes;
 use sluice_protocol::headers::Credit;
 use sluice_protocol::registry::feature;
@@ -18,13 +17,9 @@ use crate::registry::snapshot::Instance;
 /// A worker that takes a call says so within a beat; after that nobody will.
 const HOLDER_LIMIT: Duration = Duration::from_secs(3);
 
-fn message(instance: &Instance, body: &serde_json::Value) -> Outgoing {
-    Outgoing {
-        subject: instance.control_subject.clone(),
-        reply: None,
-        headers: HeaderMap::new(),
-        body: Bytes::from(body.to_string()),
-    }
+fn message<'a>(instance: &'a Instance, body: &serde_json::Value) -> Outgoing<'a> {
+    let body = Bytes::from(body.to_string());
+    Outgoing::bare(&*instance.control_subject, None, body)
 }
 
 /// Grants a stream credit. Grants are cumulative and repeated, so a lost one does no harm.
@@ -32,7 +27,7 @@ pub(super) async fn grant(link: &Link, instance: &Instance, call_id: &str, credi
     let body = serde_json::json!({
         "type": "credit", "call": call_id, "items": credit.items, "bytes": credit.bytes,
     });
-    if let Err(error) = link.broker.publish(message(instance, &body)).await {
+    if let Err(error) = link.broker.publish(&message(instance, &body)).await {
         tracing::debug!(%error, call = call_id, "credit was not sent");
     }
 }
@@ -80,7 +75,7 @@ pub(super) fn cancel(
             return;
         };
         let body = serde_json::json!({ "type": "cancel", "call": call_id, "reason": reason });
-        if let Err(error) = link.broker.publish(message(&holder, &body)).await {
+        if let Err(error) = link.broker.publish(&message(&holder, &body)).await {
             tracing::debug!(%error, call = call_id, "cancel was not sent");
         }
     });

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, ready};
+use futures_util::future::{BoxFuture, pending};
 use sluice_protocol::function::FunctionSpec;
 use sluice_protocol::headers as h;
 use sluice_protocol::{
@@ -29,21 +29,22 @@ use crate::sticky::memory::MemorySticky;
 
 #[derive(Debug)]
 struct FakeBroker {
-    sent: mpsc::UnboundedSender<Outgoing>,
+    sent: mpsc::UnboundedSender<Outgoing<'static>>,
     connected: AtomicBool,
     stuck: AtomicBool,
 }
 
 impl Broker for FakeBroker {
-    fn publish(&self, message: Outgoing) -> BoxFuture<'_, Result<(), PublishError>> {
+    fn send(&self, message: &Outgoing<'_>) -> Result<(), PublishError> {
         if self.stuck.load(Ordering::Relaxed) {
-            return Box::pin(std::future::pending());
+            return Err(PublishError::Full);
         }
-        let sent = self
-            .sent
-            .send(message)
-            .map_err(|e| PublishError::Refused(e.to_string()));
-        Box::pin(ready(sent))
+        let sent = self.sent.send(message.clone().into_owned());
+        sent.map_err(|_| PublishError::NotConnected)
+    }
+
+    fn room(&self) -> BoxFuture<'_, ()> {
+        Box::pin(pending())
     }
 
     fn settle(&self) -> BoxFuture<'_, Result<(), PublishError>> {
@@ -75,7 +76,7 @@ pub(crate) struct Rig {
     pub(crate) registry: Arc<Registry>,
     pub(crate) clock: Clock,
     broker: Arc<FakeBroker>,
-    sent: mpsc::UnboundedReceiver<Outgoing>,
+    sent: mpsc::UnboundedReceiver<Outgoing<'static>>,
     /// What the dispatcher counts with.
     pub(crate) recorder: Arc<crate::telemetry::Recorder>,
 }
@@ -202,12 +203,12 @@ impl Rig {
     }
 
     /// The next message that goes out.
-    pub(crate) async fn sent(&mut self) -> Outgoing {
+    pub(crate) async fn sent(&mut self) -> Outgoing<'static> {
         self.sent.recv().await.unwrap()
     }
 
     /// The next message to a call subject; pings on the way there stay unanswered.
-    pub(crate) async fn sent_call(&mut self) -> Outgoing {
+    pub(crate) async fn sent_call(&mut self) -> Outgoing<'static> {
         loop {
             let message = self.sent().await;
             if !message.subject.ends_with(".ping") && !message.subject.ends_with(".control") {
@@ -217,21 +218,21 @@ impl Rig {
     }
 
     /// The next call that has gone out, if there is one; pings and controls are passed over.
-    pub(crate) fn sent_call_now(&mut self) -> Option<Outgoing> {
+    pub(crate) fn sent_call_now(&mut self) -> Option<Outgoing<'static>> {
         std::iter::from_fn(|| self.sent_now())
             .find(|m| !m.subject.ends_with(".ping") && !m.subject.ends_with(".control"))
     }
 
     /// What has gone out and was not looked at.
-    pub(crate) fn sent_now(&mut self) -> Option<Outgoing> {
+    pub(crate) fn sent_now(&mut self) -> Option<Outgoing<'static>> {
         self.sent.try_recv().ok()
     }
 
-    pub(crate) fn deliver(&self, to: &Outgoing, delivery: Delivery) {
+    pub(crate) fn deliver(&self, to: &Outgoing<'_>, delivery: Delivery) {
         self.inbox.deliver(to.reply.as_deref().unwrap(), delivery);
     }
 
-    pub(crate) fn reply(&self, to: &Outgoing, frame: Frame) {
+    pub(crate) fn reply(&self, to: &Outgoing<'_>, frame: Frame) {
         self.deliver(to, Delivery::Frame(frame));
     }
 
@@ -280,7 +281,7 @@ pub(crate) async fn settle() {
 }
 
 /// A header of a message that went out.
-pub(crate) fn header(message: &Outgoing, name: &'static str) -> String {
+pub(crate) fn header(message: &Outgoing<'_>, name: &'static str) -> String {
     message
         .headers
         .get(name)
@@ -288,7 +289,7 @@ pub(crate) fn header(message: &Outgoing, name: &'static str) -> String {
         .unwrap_or_default()
 }
 
-pub(crate) fn call_id(message: &Outgoing) -> String {
+pub(crate) fn call_id(message: &Outgoing<'_>) -> String {
     header(message, h::CALL_ID)
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::HeaderMap;
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, join_all};
 use sluice_protocol::{Frame, InstanceId};
@@ -71,13 +70,8 @@ async fn ask_one(link: &Link, instance: &Instance, body: Bytes) -> Answer {
         bytes: 4096,
     };
     let ticket = link.inbox.open(bounds, link.broker.state().epoch);
-    let message = Outgoing {
-        subject: instance.ping_subject.clone(),
-        reply: Some(ticket.subject()),
-        headers: HeaderMap::new(),
-        body,
-    };
-    if link.broker.publish(message).await.is_err() {
+    let message = Outgoing::bare(&*instance.ping_subject, Some(ticket.subject()), body);
+    if link.broker.publish(&message).await.is_err() {
         return Answer::Silent;
     }
     match tokio::time::timeout(ANSWER_LIMIT, ticket.mailbox().next()).await {

@@ -1,6 +1,7 @@
 //! How an attempt goes out: to whom, with what, and how much a stream may send.
 
-use async_nats::{HeaderMap, HeaderName};
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use sluice_protocol::function::ResponseType;
 use sluice_protocol::headers::{self as h, BorrowedCallHeaders, Credit, encode_pending};
@@ -14,6 +15,7 @@ use crate::dispatch::breaker::Probe;
 use crate::dispatch::broker::{Outgoing, PublishError};
 use crate::dispatch::control;
 use crate::dispatch::custom::Selector;
+use crate::dispatch::headers::Headers;
 use crate::dispatch::mailbox::Bounds;
 use crate::dispatch::retry::Failure;
 use crate::dispatch::select::{Nobody, Selection, Target};
@@ -38,13 +40,12 @@ impl Exchange {
         let trace = trace.as_ref().or_else(|| self.call.trace());
         let ticket = link.inbox.open(self.bounds(), link.broker.state().epoch);
         let message = self.message(&target, ticket.subject(), trace)?;
-        link.broker.publish(message).await.map_err(|e| match e {
-            PublishError::NotConnected => Failure::BrokerUnavailable,
-            PublishError::Refused(reason) => {
-                tracing::warn!(reason, "a call could not be published");
-                Failure::BrokerUnavailable
-            }
-        })?;
+        let sent = match link.broker.send(&message) {
+            Err(PublishError::Full) => link.broker.publish(&message).await,
+            sent => sent,
+        };
+        sent.map_err(|_| Failure::BrokerUnavailable)?;
+        drop(message);
         self.attempts += 1;
         let mut attempt = Attempt::new(ticket, &target, self.variant(), record);
         attempt.probe_of_breaker = probe;
@@ -152,15 +153,15 @@ impl Exchange {
         target: &Target,
         reply: String,
         trace: Option<&TraceContext>,
-    ) -> Result<Outgoing, Failure> {
+    ) -> Result<Outgoing<'_>, Failure> {
         let function = self.call.function();
-        let mut headers = HeaderMap::new();
+        let mut headers = Headers::default();
         let (head, body) = self.content()?;
         let parent = trace.map(|t| t.parent.to_string());
         let mut size = body.len() + HEADER_ROOM;
         let mut put = |name: &'static str, value: &str| {
             size += name.len() + value.len() + 4;
-            headers.insert(HeaderName::from_static(name), value);
+            headers.insert(name, value);
         };
         self.headers(parent.as_deref()).encode(&mut put);
         if let Some(state) = trace.and_then(|t| t.state.as_deref()) {
@@ -177,14 +178,14 @@ impl Exchange {
             return Err(Failure::Unsendable(Box::new(too_large(size, limit))));
         }
         let subject = match target {
-            Target::Group => function.call_subject.clone(),
-            Target::Fixed(subject) => subject.clone(),
-            Target::Instance(instance) => self.context.link.subjects.instance_call(
+            Target::Group => Cow::Borrowed(function.call_subject.as_str()),
+            Target::Fixed(subject) => Cow::Owned(subject.clone()),
+            Target::Instance(instance) => Cow::Owned(self.context.link.subjects.instance_call(
                 &function.service,
                 &instance.id,
                 self.call.spec().version.as_ref(),
                 &function.request_type,
-            ),
+            )),
         };
         Ok(Outgoing {
             subject,

@@ -193,7 +193,7 @@ async fn stream(
     max: Option<u64>,
 ) -> (
     Rig,
-    crate::dispatch::broker::Outgoing,
+    crate::dispatch::broker::Outgoing<'static>,
     crate::reply::Answers,
 ) {
     let mut spec = spec();

@@ -305,7 +305,7 @@ async fn play(rig: &mut Rig, a_fails: bool) -> String {
         rig.reply(&message, result("1"));
     }
     let _ = running.await.unwrap();
-    message.subject
+    message.subject.into_owned()
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ use crate::dispatch::fake::{Rig, accepted, beat, call, header, item, result, spe
 use crate::dispatch::mailbox::Delivery;
 use crate::reply::{Answers, Reply};
 
-async fn open() -> (Rig, Outgoing, Answers) {
+async fn open() -> (Rig, Outgoing<'static>, Answers) {
     let mut spec = spec();
     spec.response_type = ResponseType::Stream;
     spec.timeout = Timeout::Millis(3000);

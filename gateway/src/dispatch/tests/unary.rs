@@ -294,7 +294,7 @@ async fn round_robin_is_exact_and_hash_and_sticky_keep_their_keys() {
         for _ in 0..30 {
             let running = rig.start(call(r#"{"key":"k1"}"#));
             let message = rig.sent().await;
-            *counts.entry(message.subject.clone()).or_default() += 1;
+            *counts.entry(message.subject.to_string()).or_default() += 1;
             rig.reply(&message, result("1"));
             running.await.unwrap().unwrap();
         }

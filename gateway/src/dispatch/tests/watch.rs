@@ -8,7 +8,7 @@ use crate::dispatch::fake::{Rig, beat, call, result, spec};
 use crate::dispatch::mailbox::Delivery;
 use sluice_protocol::Frame;
 
-fn pong(rig: &Rig, ping: &Outgoing, holds: bool) {
+fn pong(rig: &Rig, ping: &Outgoing<'_>, holds: bool) {
     let body = if holds {
         r#"{"holds":true}"#
     } else {
@@ -24,7 +24,7 @@ async fn a_silent_group_is_asked_and_whoever_holds_the_call_keeps_it() {
     let message = rig.sent().await;
     let pings = [rig.sent().await, rig.sent().await];
     assert_eq!(
-        pings.each_ref().map(|p| p.subject.as_str()),
+        pings.each_ref().map(|p| &*p.subject),
         ["sluice.inst.s.a.ping", "sluice.inst.s.b.ping"]
     );
     pong(&rig, &pings[0], false);

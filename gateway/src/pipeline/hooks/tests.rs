@@ -47,7 +47,7 @@ fn rig(function: FunctionSpec) -> Rig {
     )
 }
 
-fn body(message: &Outgoing) -> Value {
+fn body(message: &Outgoing<'_>) -> Value {
     serde_json::from_slice(&message.body).unwrap()
 }
 

@@ -64,9 +64,7 @@ impl Gateway {
             url: url.into(),
             ..Nats::default()
         };
-        let connection = connect(&nats, id, crate::dispatch::nats::REGISTRY_QUEUE)
-            .await
-            .unwrap();
+        let connection = connect(&nats, id).await.unwrap();
         let health = Arc::new(Health::default());
         let stop = CancellationToken::new();
         let client = connection.client.clone();

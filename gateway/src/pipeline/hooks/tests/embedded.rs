@@ -36,7 +36,7 @@ async fn one_function_serves_all_three_phases_in_place_of_a_worker() {
     let running = rig.start(call(r#"{"n":1}"#));
     let message = rig.sent().await;
     assert_eq!(
-        (message.subject.as_str(), &*message.body),
+        (&*message.subject, &*message.body),
         ("sluice.call.s.=.f", &b"{\"n\":2}"[..])
     );
     rig.reply(&message, result("1"));
