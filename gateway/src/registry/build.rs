@@ -5,20 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use sluice_protocol::change::Chain;
-use sluice_protocol::{FunctionName, FunctionSpec, InstanceId, ServiceName, Subjects};
+use sluice_protocol::{FunctionSpec, InstanceId, ServiceName, Subjects};
 
 use super::callers::Callers;
 use super::configs::{Config, Configs, FunctionId, function_id};
 use super::fixed::{CONFIG_FILE, FixedFunctions};
 use super::instances::{Instances, Record};
-use super::snapshot::{Function, FunctionVersions, Instance, Translation, Variant};
+use super::snapshot::{Function, Functions, Instance, Translation, Variant};
 use crate::dispatch::breaker::Breaker;
 use crate::dispatch::bulkhead::Bulkhead;
 use crate::overrides::{FunctionKey, Overrides};
 use crate::telemetry::function_stats::FunctionStats;
-
-/// The functions of one service.
-pub(super) type Functions = HashMap<FunctionName, FunctionVersions>;
 
 /// What of a function outlives snapshots, for as long as the function is known.
 #[derive(Debug, Clone)]
@@ -87,7 +84,7 @@ impl Builder {
         let mut slots = HashMap::new();
         let mut count_before = self.counts.remove(service).unwrap_or_default();
         let mut counts = HashMap::new();
-        let mut functions = Functions::new();
+        let mut functions = Functions::default();
         for (id, variants) in variants {
             // A version that is translated has no counters of its own: its calls are calls of the
             // function that serves it.

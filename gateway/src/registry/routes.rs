@@ -19,7 +19,7 @@ use sluice_protocol::{ApiVersion, FunctionName, FunctionSpec, ServiceName};
 
 pub use self::lookup::{Lookup, Target};
 pub use self::path::{Malformed, segments};
-use super::snapshot::{FunctionVersions, Variant};
+use super::snapshot::{Functions, Names, Variant};
 
 /// All routes of a snapshot.
 #[derive(Debug, Default)]
@@ -104,8 +104,8 @@ impl Routes {
     /// The routes of all functions. Of two owners of one route the first by name has it: only a
     /// service that moves a route from one function to another has two, while it deploys.
     #[must_use]
-    pub fn of(services: &HashMap<ServiceName, HashMap<FunctionName, FunctionVersions>>) -> Self {
-        let functions = services.values().flat_map(HashMap::values);
+    pub fn of(services: &Names<ServiceName, Functions>) -> Self {
+        let functions = services.values().flat_map(Functions::values);
         let functions = functions.flat_map(|all| &all.versions);
         let mut all: Vec<Served<'_>> = functions
             .flat_map(|function| {

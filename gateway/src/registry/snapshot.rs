@@ -18,11 +18,17 @@ use sluice_protocol::{
     VersionRange,
 };
 
+/// A map that is asked for each call, by names that only workers and operators can put there: a
+/// fast hash, with a seed of its own in each process.
+pub type Names<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+/// The functions of one service.
+pub type Functions = Names<FunctionName, FunctionVersions>;
+
 /// Every function that is known, with the instances that serve it.
 #[derive(Debug, Default)]
 pub struct Snapshot {
     /// By service, then by function.
-    pub services: HashMap<ServiceName, HashMap<FunctionName, FunctionVersions>>,
+    pub services: Names<ServiceName, Functions>,
     /// The HTTP routes that they declare.
     pub routes: Routes,
     /// Which versions clients get that name none.

@@ -134,7 +134,7 @@ pub(super) fn service(
     name: &ServiceName,
     configs: &Configs,
     instances: &Instances,
-    functions: &super::build::Functions,
+    functions: &super::snapshot::Functions,
     overrides: &Overrides,
     now: Instant,
 ) -> ServiceStatus {

@@ -6,7 +6,7 @@ mod hear;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use sluice_protocol::{ServiceName, Subjects};
 use tokio::time::Instant;
 
 use super::admission::{Admission, Inbound};
-use super::build::{Builder, Functions};
+use super::build::Builder;
 use super::configs::{Configs, ParseConfig};
 use super::expiry::Brakes;
 use super::fixed::FixedFunctions;
@@ -24,7 +24,7 @@ use super::limits::Limits;
 use super::pulls::{ConfigKey, Pulls};
 use super::refused::{Refused, RefusedFilter, RefusedList, Source};
 use super::routes::Routes;
-use super::snapshot::Snapshot;
+use super::snapshot::{Functions, Names, Snapshot};
 use super::status::{self, Status};
 use crate::config::RegistryOptions;
 use crate::overrides::Overrides;
@@ -68,7 +68,7 @@ pub(super) struct Table {
     /// The overrides are newer than the snapshot.
     steered: bool,
     builder: Builder,
-    built: HashMap<ServiceName, Functions>,
+    built: Names<ServiceName, Functions>,
     dirty: HashSet<ServiceName>,
     /// Something that an operator sees changed, though maybe nothing that a call sees.
     touched: bool,
@@ -98,7 +98,7 @@ impl Table {
             overrides: Arc::default(),
             steered: false,
             builder: Builder::default(),
-            built: HashMap::new(),
+            built: Names::default(),
             dirty: fixed.keys().cloned().collect(),
             touched: false,
             held_back: 0,
@@ -282,7 +282,7 @@ impl Table {
             .chain(self.configs.services())
             .chain(self.instances.services())
             .collect();
-        let none = Functions::new();
+        let none = Functions::default();
         let services = names.into_iter().map(|name| {
             let functions = self.built.get(name).unwrap_or(&none);
             let (configs, instances) = (&self.configs, &self.instances);
