@@ -3,6 +3,7 @@
 use divan::Bencher;
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
+use sluice_gateway::dispatch::Clock;
 use sluice_gateway::dispatch::select::Selection;
 use sluice_gateway::sticky::memory::MemorySticky;
 use sluice_protocol::Payload;
@@ -22,7 +23,7 @@ fn pick(bencher: Bencher<'_, '_>, mode: Value, instances: usize) {
             args: &args,
             identity: &identity,
             tried: &[],
-            now_ms: 0,
+            clock: Clock::start(),
             custom: None,
         };
         // In memory nothing is waited for.

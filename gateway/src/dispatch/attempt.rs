@@ -48,6 +48,8 @@ pub(super) struct Attempt {
     /// Whether to look after the holder: plain NATS responders send no beats.
     watched: bool,
     pub(super) started: Instant,
+    /// When something was heard of it last; at first, when it went out.
+    pub(super) heard_at: Instant,
     next_look: Instant,
     missed: u32,
     probe: Option<BoxFuture<'static, Probed>>,
@@ -92,8 +94,8 @@ impl Attempt {
         target: &Target,
         variant: &Variant,
         record: AttemptRecord,
+        now: Instant,
     ) -> Self {
-        let now = Instant::now();
         let holder = match target {
             Target::Instance(instance) => Some(instance.clone()),
             Target::Group | Target::Fixed(_) => None,
@@ -109,6 +111,7 @@ impl Attempt {
             load: holder.clone().map(LoadGuard::new),
             holder,
             started: now,
+            heard_at: now,
             next_look: now + FIRST_LOOK,
             missed: 0,
             probe: None,
@@ -118,6 +121,11 @@ impl Attempt {
             probe_of_breaker: None,
             record,
         }
+    }
+
+    /// From when it went out to what was heard last.
+    pub(super) fn took(&self) -> Duration {
+        self.heard_at.saturating_duration_since(self.started)
     }
 
     /// It is over: `ok`, or how it failed.
@@ -217,7 +225,8 @@ impl Attempt {
     }
 
     fn signs_of_life(&mut self, frame: &Frame, link: &Link, variant: &Variant) {
-        self.next_look = Instant::now() + BEAT_LIMIT;
+        self.heard_at = Instant::now();
+        self.next_look = self.heard_at + BEAT_LIMIT;
         self.missed = 0;
         self.heard = true;
         // Its answer is still to come, so it was not lost.
@@ -236,7 +245,7 @@ impl Attempt {
             && let Some(holder) = &self.holder
         {
             holder.responded();
-            learn_latency(&holder.latency_us, self.started.elapsed());
+            learn_latency(&holder.latency_us, self.took());
         }
     }
 

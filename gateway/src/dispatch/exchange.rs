@@ -211,9 +211,10 @@ impl Exchange {
                 Failure::AttemptTimeout
             });
         };
+        let heard_at = attempt.heard_at;
         // A stream's beat says that its worker lives, not that it goes on.
         if !(self.is_stream() && matches!(frame, Frame::Beat { .. })) {
-            self.resume();
+            self.waiting_since = heard_at;
         }
         self.take(frame)
     }

@@ -8,6 +8,7 @@ use sluice_protocol::argument::{ArgValue, top_level};
 use sluice_protocol::function::ChooseNodeMode;
 use sluice_protocol::{Identity, InstanceId, Payload};
 
+use super::Clock;
 use super::custom::Selector;
 use super::rendezvous::score;
 use crate::registry::snapshot::{Function, Instance, Variant};
@@ -47,8 +48,8 @@ pub struct Selection<'a> {
     pub identity: &'a Identity,
     /// Instances that did not take this call.
     pub tried: &'a [InstanceId],
-    /// Milliseconds of the clock that [`Instance::suspend`] uses.
-    pub now_ms: u64,
+    /// The clock that [`Instance::suspend`] uses; read where it matters.
+    pub clock: Clock,
     /// Code of an embedding program that selects for this function.
     pub custom: Option<&'a dyn Selector>,
 }
@@ -133,17 +134,18 @@ impl Selection<'_> {
                 .iter()
                 .filter(|i| !self.tried.contains(&i.id))
         };
-        let passes = |i: &&Arc<Instance>| i.breaker.refuses(self.now_ms).is_none();
+        let now_ms = self.clock.now_ms();
+        let passes = |i: &&Arc<Instance>| i.breaker.refuses(now_ms).is_none();
         let mut candidates: Vec<_> = untried().filter(passes).collect();
         if candidates.is_empty() {
             let wait = untried()
-                .filter_map(|i| i.breaker.refuses(self.now_ms))
+                .filter_map(|i| i.breaker.refuses(now_ms))
                 .min();
             return Err(wait.map_or(Nobody::Left, Nobody::CircuitOpen));
         }
         // Where all are suspended: better ask one of them than refuse on a suspicion.
-        if candidates.iter().any(|i| i.is_available(self.now_ms)) {
-            candidates.retain(|i| i.is_available(self.now_ms));
+        if candidates.iter().any(|i| i.is_available(now_ms)) {
+            candidates.retain(|i| i.is_available(now_ms));
         }
         Ok(candidates)
     }

@@ -91,7 +91,7 @@ pub(super) fn resolve(
     limits: Limits,
     record: &mut CallRecord,
 ) -> Result<Resolved, CallError> {
-    let resolved = find(snapshot, call, limits)?;
+    let resolved = find(snapshot, call, limits, record.started())?;
     record.resolved(&resolved.function);
     open(snapshot, &resolved)?;
     Ok(resolved)
@@ -112,7 +112,7 @@ pub(super) fn resolve_callback(
     call: Box<Call>,
     limits: Limits,
 ) -> Result<Resolved, CallError> {
-    let resolved = find(snapshot, call, limits)?;
+    let resolved = find(snapshot, call, limits, Instant::now())?;
     callable(&resolved)?;
     if resolved.spec().response_type != ResponseType::Sync {
         let text = format!("{} is no sync function", resolved.label());
@@ -136,11 +136,12 @@ pub(super) fn by_default(snapshot: &Snapshot, call: &mut Call, version: &str) {
     }
 }
 
-/// The function by its name, whether or not it can be called.
+/// The function by its name, whether or not it can be called. The call's time began at `started`.
 pub(super) fn find(
     snapshot: &Snapshot,
     call: Box<Call>,
     limits: Limits,
+    started: Instant,
 ) -> Result<Resolved, CallError> {
     let (service, name) = (call.service.as_str(), call.request_type.as_str());
     // The default was filled in where it came to be: `by_default`.
@@ -164,7 +165,7 @@ pub(super) fn find(
         function,
         variant,
         limits,
-        started: Instant::now(),
+        started,
     })
 }
 

@@ -29,6 +29,7 @@ impl AttemptRecord {
         target: &Target,
         call: &Ready,
         number: u32,
+        now: Instant,
     ) -> Self {
         let (series, selection) = match target {
             Target::Group => (Series::AttemptGroup, "group"),
@@ -37,7 +38,7 @@ impl AttemptRecord {
         };
         recorder.inc(series);
         Self {
-            started: Instant::now(),
+            started: now,
             ended: false,
             span: recorder
                 .follow(spans::DISPATCH_NATS.name, call.trace())

@@ -99,6 +99,11 @@ impl CallRecord {
         }
     }
 
+    /// When it began.
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
     /// It passed a stage.
     pub(crate) fn passed(&mut self, stage: &'static str) {
         if let Some(details) = &mut self.details {

@@ -11,7 +11,7 @@ impl Exchange {
     pub(super) fn went_well(&mut self) {
         if let Some(attempt) = &self.attempt {
             let breaker = &self.call.function().breaker;
-            breaker.took(attempt.started.elapsed());
+            breaker.took(attempt.took());
         }
         self.function_outcome(true);
         self.instance_outcome(true);

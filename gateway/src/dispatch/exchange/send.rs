@@ -34,12 +34,13 @@ impl Exchange {
         }
         let (target, probe) = self.select().await?;
         let number = self.attempts + 1;
+        let now = Instant::now();
         let recorder = &self.context.recorder;
-        let record = AttemptRecord::begin(recorder, &target, &self.call, number);
+        let record = AttemptRecord::begin(recorder, &target, &self.call, number, now);
         let trace = record.trace();
         let trace = trace.as_ref().or_else(|| self.call.trace());
         let ticket = link.inbox.open(self.bounds(), link.broker.state().epoch);
-        let message = self.message(&target, ticket.subject(), trace)?;
+        let message = self.message(&target, ticket.subject(), trace, now)?;
         let sent = match link.broker.send(&message) {
             Err(PublishError::Full) => link.broker.publish(&message).await,
             sent => sent,
@@ -47,7 +48,7 @@ impl Exchange {
         sent.map_err(|_| Failure::BrokerUnavailable)?;
         drop(message);
         self.attempts += 1;
-        let mut attempt = Attempt::new(ticket, &target, self.variant(), record);
+        let mut attempt = Attempt::new(ticket, &target, self.variant(), record, now);
         attempt.probe_of_breaker = probe;
         self.attempt = Some(attempt);
         self.tell_attempt(&target);
@@ -119,7 +120,7 @@ impl Exchange {
             args: self.call.args(),
             identity: self.call.identity(),
             tried: &self.tried,
-            now_ms: self.context.link.clock.now_ms(),
+            clock: self.context.link.clock,
             custom: self.custom(),
         }
     }
@@ -153,6 +154,7 @@ impl Exchange {
         target: &Target,
         reply: String,
         trace: Option<&TraceContext>,
+        now: Instant,
     ) -> Result<Outgoing<'_>, Failure> {
         let function = self.call.function();
         let mut headers = Headers::default();
@@ -163,7 +165,7 @@ impl Exchange {
             size += name.len() + value.len() + 4;
             headers.insert(name, value);
         };
-        self.headers(parent.as_deref()).encode(&mut put);
+        self.headers(parent.as_deref(), now).encode(&mut put);
         if let Some(state) = trace.and_then(|t| t.state.as_deref()) {
             put(h::TRACESTATE, state);
         }
@@ -212,8 +214,8 @@ impl Exchange {
         Ok((Some(head), request.body.clone()))
     }
 
-    fn headers<'a>(&'a self, parent: Option<&'a str>) -> BorrowedCallHeaders<'a> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
+    fn headers<'a>(&'a self, parent: Option<&'a str>, now: Instant) -> BorrowedCallHeaders<'a> {
+        let left = self.deadline.saturating_duration_since(now);
         BorrowedCallHeaders {
             call_id: &self.call_id,
             request_id: self.call.request_id().as_str(),
