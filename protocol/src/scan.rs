@@ -1,4 +1,4 @@
-//! Where a JSON value ends, found quickly.
+//! Where a JSON value ends, found quickly; and strings, written so.
 //!
 //! Not a second parser with an opinion of its own: what is accepted here is what `serde_json`
 //! accepts, and whatever is not plainly that yields `None`, upon which callers ask `serde_json`,
@@ -45,6 +45,19 @@ pub fn plain_string(text: &str, at: usize) -> Option<(&str, usize)> {
     }
     let end = plain(bytes, at + 1);
     (bytes.get(end) == Some(&b'"')).then(|| Some((text.get(at + 1..end)?, end + 1)))?
+}
+
+/// Appends `text` as a JSON string.
+pub fn write_string(out: &mut Vec<u8>, text: &str) {
+    if plain(text.as_bytes(), 0) == text.len() {
+        out.reserve(text.len() + 2);
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+        return;
+    }
+    #[expect(clippy::expect_used, reason = "text, into memory")]
+    serde_json::to_writer(out, text).expect("text serializes");
 }
 
 /// The place after the value that begins at `at`.
@@ -361,6 +374,13 @@ mod tests {
             chars[at] = with;
             let text: String = chars.into_iter().collect();
             prop_assert_eq!(is_value(&text), serde_says(&text));
+        }
+
+        #[test]
+        fn strings_are_written_as_serde_json_writes_them(text in "\\PC*|.*|[ -~]*") {
+            let mut out = Vec::new();
+            write_string(&mut out, &text);
+            prop_assert_eq!(out, serde_json::to_vec(&text).unwrap());
         }
 
         #[test]

@@ -42,10 +42,11 @@ pub(super) async fn drive(
     tokio::pin!(gone);
     let mut over = driver.hand_on(Ok(first));
     while !over && !driver.hand_on_waiting() {
-        let (crowded, taken) = driver.look();
+        let taken = driver.answers.taken();
         if taken != driver.exchange.taken {
             driver.took(taken).await;
         }
+        let crowded = driver.is_crowded();
         if let Some(ticket) = &ticket {
             ticket.what().items.store(taken.items, Ordering::Relaxed);
         }
@@ -76,7 +77,7 @@ pub(super) async fn drive(
                 }
             }
             _ = grants.tick() => driver.grant().await,
-            () = driver.answers.taken(crowded, taken, mark) => {}
+            () = driver.answers.took(crowded, taken, mark) => {}
             progress = driver.exchange.next(), if !crowded => {
                 driver.client_since = Instant::now();
                 over = driver.hand_on(progress);
@@ -142,13 +143,12 @@ impl Driver {
         over
     }
 
-    /// Whether it is the client's turn, and what it took so far.
-    fn look(&self) -> (bool, Taken) {
-        let (crowded, taken) = self.answers.look();
+    /// Whether it is the client's turn.
+    fn is_crowded(&self) -> bool {
         let exchange = &self.exchange;
         // The worker cannot go on before the client does: its silence says nothing.
         let spent = exchange.items >= self.granted.items || exchange.bytes >= self.granted.bytes;
-        (crowded || spent, taken)
+        spent || self.answers.is_crowded()
     }
 
     /// When the client took so much, half a window is used up.

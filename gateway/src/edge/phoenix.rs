@@ -22,6 +22,7 @@ mod noticed;
 pub mod options;
 mod origin;
 mod outbox;
+mod quick;
 mod ready;
 pub mod service;
 mod socket;

@@ -93,16 +93,20 @@ impl Writer {
         state.queue.len() < MAX_ANSWERS && state.bytes < MAX_BYTES
     }
 
-    /// Whether it is the reader's turn, and what it took so far.
-    pub(crate) fn look(&self) -> (bool, Taken) {
+    /// Whether it is the reader's turn.
+    pub(crate) fn is_crowded(&self) -> bool {
         let state = self.0.lock();
-        let full = state.queue.len() > CROWD || state.bytes >= MAX_BYTES;
-        (full, state.taken)
+        state.queue.len() > CROWD || state.bytes >= MAX_BYTES
+    }
+
+    /// What the reader took so far.
+    pub(crate) fn taken(&self) -> Taken {
+        self.0.lock().taken
     }
 
     /// Resolves when the reader took as much as `mark` says, or if the writer is `eager` as soon
     /// as it took more than `seen`. Cancel-safe.
-    pub(crate) async fn taken(&self, eager: bool, seen: Taken, mark: Taken) {
+    pub(crate) async fn took(&self, eager: bool, seen: Taken, mark: Taken) {
         poll_fn(|cx| {
             let mut state = self.0.lock();
             if (eager && state.taken != seen) || state.taken.reaches(mark) {
@@ -210,12 +214,12 @@ mod tests {
         put(&writer, 5);
         put(&writer, 7);
         writer.push(Answer::StreamEnd, 0);
-        assert_eq!(writer.look(), (false, taken(0, 0)));
+        assert_eq!((writer.is_crowded(), writer.taken()), (false, taken(0, 0)));
         next(&mut reader).await;
-        assert_eq!(writer.look(), (false, taken(1, 5)));
+        assert_eq!((writer.is_crowded(), writer.taken()), (false, taken(1, 5)));
         next(&mut reader).await;
         assert_eq!(next(&mut reader).await, Some(Answer::StreamEnd));
-        assert_eq!(writer.look(), (false, taken(2, 12)));
+        assert_eq!((writer.is_crowded(), writer.taken()), (false, taken(2, 12)));
         drop(writer);
         assert_eq!(next(&mut reader).await, None);
     }
@@ -224,20 +228,20 @@ mod tests {
     async fn the_writer_hears_of_a_crowd_that_shrinks_and_of_its_mark() {
         let (writer, mut reader) = queue();
         (0..=CROWD).for_each(|_| put(&writer, 1));
-        assert_eq!(writer.look(), (true, taken(0, 0)));
-        let mut shrinks = pin!(writer.taken(true, taken(0, 0), NEVER));
+        assert_eq!((writer.is_crowded(), writer.taken()), (true, taken(0, 0)));
+        let mut shrinks = pin!(writer.took(true, taken(0, 0), NEVER));
         assert!(poll!(shrinks.as_mut()).is_pending());
         next(&mut reader).await;
         shrinks.await;
-        assert_eq!(writer.look(), (false, taken(1, 1)));
+        assert_eq!((writer.is_crowded(), writer.taken()), (false, taken(1, 1)));
         for mark in [taken(3, u64::MAX), taken(u64::MAX, 4)] {
-            let mut reached = pin!(writer.taken(false, taken(1, 1), mark));
+            let mut reached = pin!(writer.took(false, taken(1, 1), mark));
             assert!(poll!(reached.as_mut()).is_pending());
             next(&mut reader).await;
             if mark.items == 3 {
                 next(&mut reader).await;
             }
-            let now = writer.look().1;
+            let now = writer.taken();
             assert!(now.reaches(mark));
             reached.await;
         }

@@ -221,6 +221,7 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
     fn on_message(&mut self, message: Message) -> Option<End> {
         self.traffic.received(message.len());
         let handled = match &message {
+            Message::Text(text) if self.on_plain_call(text) => Ok(()),
             Message::Text(text) => text::decode(self.vsn, text).map(|f| self.on_frame(f)),
             Message::Binary(_) if self.vsn == Vsn::V1 => Err(FrameError::BinaryUnsupported),
             Message::Binary(bytes) => binary::decode(bytes).map(|f| self.on_frame(f)),

@@ -7,13 +7,15 @@ use sluice_protocol::payload::Encoding;
 use sluice_protocol::response::Answer;
 use sluice_protocol::trace::TraceContext;
 use sluice_protocol::{CallError, ErrorCode, Payload, Request, RequestId};
+use tokio_tungstenite::tungstenite::protocol::frame::Utf8Bytes;
 
 use super::{Socket, Transport};
 use crate::edge::phoenix::auth::SocketAuth;
 use crate::edge::phoenix::calls::{Key, Opening, Stage};
 use crate::edge::phoenix::channel::{Channel, Status};
-use crate::edge::phoenix::frame::{Frame, Ref};
+use crate::edge::phoenix::frame::{Frame, Ref, Vsn};
 use crate::edge::phoenix::noticed::Noticed;
+use crate::edge::phoenix::quick;
 use crate::edge::phoenix::service::CallService;
 use crate::idempotency::check_key;
 use crate::pipeline::Call;
@@ -24,9 +26,7 @@ const UNKNOWN: &str = "unknown";
 
 impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
     pub(super) fn on_call(&mut self, channel: &Arc<Channel>, frame: Frame<'_>) {
-        self.traffic.called();
         let encoding = frame.payload.encoding;
-        let reference = frame.reference;
         let read = match encoding {
             _ if self.lacks_user(channel) => Err(unauthenticated()),
             Encoding::Json => Request::from_json(&frame.payload.bytes),
@@ -34,10 +34,47 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
                 Request::from_message_pack(&frame.payload.bytes)
             }
         };
-        let admitted = match read {
-            Ok(request) => self.admit(request),
-            Err(error) => Err((request_id(&frame.payload), error)),
+        let read = read.map_err(|error| (request_id(&frame.payload), error));
+        self.on_request(channel, frame.reference, encoding, read);
+    }
+
+    /// A frame that is plainly a call, as most are; false: it is to be read as any frame.
+    pub(super) fn on_plain_call(&mut self, text: &Utf8Bytes) -> bool {
+        let frame = match self.vsn {
+            Vsn::V2 => quick::array(text),
+            Vsn::V1 => None,
         };
+        let Some(frame) = frame.filter(|f| f.topic != "phoenix" && !f.event.starts_with("phx_"))
+        else {
+            return false;
+        };
+        let Some(channel) = self.channels.get(frame.topic.as_ref()) else {
+            return false;
+        };
+        let is_call = frame.event == channel.rules.event
+            && channel.is_for(frame.join_ref.as_ref())
+            && !self.lacks_user(channel);
+        if !is_call {
+            return false;
+        }
+        // That this is one object, and so the frame is what it seemed, shows here.
+        let Some(request) = Request::from_plain_json(&frame.payload.bytes) else {
+            return false;
+        };
+        let channel = Arc::clone(channel);
+        self.on_request(&channel, frame.reference, Encoding::Json, Ok(request));
+        true
+    }
+
+    fn on_request(
+        &mut self,
+        channel: &Arc<Channel>,
+        reference: Option<Ref<'_>>,
+        encoding: Encoding,
+        read: Result<Request, (Option<RequestId>, CallError)>,
+    ) {
+        self.traffic.called();
+        let admitted = read.and_then(|request| self.admit(request));
         let (id, request) = match admitted {
             Ok(admitted) => admitted,
             Err((id, error)) => {
