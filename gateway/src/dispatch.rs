@@ -36,7 +36,6 @@ use std::sync::Arc;
 
 use sluice_protocol::function::ResponseType;
 use sluice_protocol::{CallError, Encoding, Subjects};
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -51,10 +50,6 @@ use crate::registry::Registry;
 use crate::reply::{Answers, Reply};
 use crate::sticky::StickyStore;
 use crate::telemetry::Recorder;
-
-/// Answers of a stream that wait between its driver and the edge: small, because what the edge
-/// has not taken is what credit holds back.
-const STREAM_OUTBOX: usize = 4;
 
 /// Milliseconds since the shard's start, for suspensions.
 #[derive(Debug, Clone, Copy)]
@@ -184,10 +179,10 @@ impl Dispatcher {
                 Ok(Reply::Result(into_encoding(result, encoding)?))
             }
             (ResponseType::None, _) => Ok(Reply::Accepted),
-            (ResponseType::Async, first) => Ok(Reply::Async(spawn(exchange, first, 1, None))),
+            (ResponseType::Async, first) => Ok(Reply::Async(spawn(exchange, first, None))),
             (ResponseType::Stream, first) => {
                 let ticket = self.live.streams.open(exchange.as_live());
-                let answers = spawn(exchange, first, STREAM_OUTBOX, Some(ticket));
+                let answers = spawn(exchange, first, Some(ticket));
                 Ok(Reply::Stream(answers))
             }
             (ResponseType::Sync, _) => Err(exchange.protocol_error("a sync call has one result")),
@@ -195,22 +190,11 @@ impl Dispatcher {
     }
 }
 
-fn spawn(
-    exchange: Box<Exchange>,
-    first: Progress,
-    outbox: usize,
-    ticket: Option<Ticket<Stream>>,
-) -> Answers {
-    let (sender, receiver) = mpsc::channel(outbox);
+fn spawn(exchange: Box<Exchange>, first: Progress, ticket: Option<Ticket<Stream>>) -> Answers {
     let cancel = CancellationToken::new();
-    tokio::spawn(driver::drive(
-        exchange,
-        first,
-        sender,
-        cancel.clone(),
-        ticket,
-    ));
-    Answers::new(receiver, cancel)
+    let (sender, answers) = Answers::queued(cancel.clone());
+    tokio::spawn(driver::drive(exchange, first, sender, cancel, ticket));
+    answers
 }
 
 fn into_encoding(

@@ -1,5 +1,7 @@
 //! What a call that passed the pipeline answers.
 
+mod queue;
+
 use std::task::{Context, Poll, ready};
 
 use std::fmt::Debug;
@@ -11,6 +13,8 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use self::queue::Reader;
+pub(crate) use self::queue::{Taken, Writer};
 use crate::telemetry::CallRecord;
 
 /// The first thing to tell the client.
@@ -31,7 +35,7 @@ pub enum Reply {
 /// The last one is final ([`Answer::is_final`]): exactly one, always.
 #[derive(Debug)]
 pub struct Answers {
-    receiver: mpsc::Receiver<Answer>,
+    source: Source,
     cancel: Option<DropGuard>,
     ended: bool,
     guard: Option<Box<dyn Guard>>,
@@ -39,6 +43,14 @@ pub struct Answers {
     due: Option<Instant>,
     record: Option<Box<CallRecord>>,
     each: Each,
+}
+
+/// Where they come from.
+#[derive(Debug)]
+enum Source {
+    /// Whoever answers calls in place of the gateway's dispatcher.
+    Channel(mpsc::Receiver<Answer>),
+    Queue(Reader),
 }
 
 type Listener = Box<dyn FnOnce(Option<&Answer>) + Send + Sync>;
@@ -159,8 +171,18 @@ impl Answers {
     /// Answers that `receiver` yields; `cancel` is triggered when the reader goes away.
     #[must_use]
     pub fn new(receiver: mpsc::Receiver<Answer>, cancel: CancellationToken) -> Self {
+        Self::from_source(Source::Channel(receiver), cancel)
+    }
+
+    /// Answers that are put into the queue, many at a time.
+    pub(crate) fn queued(cancel: CancellationToken) -> (Writer, Self) {
+        let (writer, reader) = queue::queue();
+        (writer, Self::from_source(Source::Queue(reader), cancel))
+    }
+
+    fn from_source(source: Source, cancel: CancellationToken) -> Self {
         Self {
-            receiver,
+            source,
             cancel: Some(cancel.drop_guard()),
             ended: false,
             guard: None,
@@ -194,7 +216,11 @@ impl Answers {
             return Poll::Ready(None);
         }
         // The sender always sends a final answer; if its task died, say so instead of nothing.
-        let answer = ready!(self.receiver.poll_recv(cx)).unwrap_or_else(|| {
+        let answer = match &mut self.source {
+            Source::Channel(receiver) => receiver.poll_recv(cx),
+            Source::Queue(queue) => queue.poll_next(cx),
+        };
+        let answer = ready!(answer).unwrap_or_else(|| {
             let text = "the call ended without an answer; whether it ran is unknown";
             Answer::from(
                 CallError::new(sluice_protocol::ErrorCode::Internal, text)

@@ -43,7 +43,8 @@ pub fn check(what: &'static str, text: &str) -> Result<(), InvalidId> {
             got: text.len(),
         });
     }
-    if text.chars().any(char::is_control) {
+    let plain = text.bytes().all(|b| matches!(b, b' '..=b'~'));
+    if !plain && text.chars().any(char::is_control) {
         return Err(InvalidId::Control(what));
     }
     Ok(())

@@ -48,6 +48,7 @@ pub mod registry;
 pub mod request;
 pub mod response;
 pub mod retry;
+pub mod scan;
 pub mod sign;
 pub mod subject;
 pub mod suggest;

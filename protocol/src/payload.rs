@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use crate::scan;
+
 /// The encodings of args and results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Encoding {
@@ -121,6 +123,7 @@ impl Payload {
     /// When they are not.
     pub fn check(&self) -> Result<(), TranscodeError> {
         match self.encoding {
+            Encoding::Json if std::str::from_utf8(&self.bytes).is_ok_and(scan::is_value) => Ok(()),
             // A raw value is scanned and checked to be UTF-8, not built.
             Encoding::Json => serde_json::from_slice::<&serde_json::value::RawValue>(&self.bytes)
                 .map(drop)

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::error::CallError;
 use crate::payload::{Encoding, Payload, TranscodeError};
+use crate::scan::write_string as write_str;
 
 /// The envelope's variable part; each variant is one row of the table in `docs/client-protocol.md`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,6 +114,9 @@ impl Response<'_> {
             b",\"success\":false,\"result\":"
         });
         match self.answer.payload() {
+            Some(payload) if payload.encoding == Encoding::Json => {
+                out.extend_from_slice(&payload.bytes);
+            }
             Some(payload) => out.extend_from_slice(&payload.transcode(Encoding::Json)?.bytes),
             None => out.extend_from_slice(b"null"),
         }
@@ -121,13 +125,17 @@ impl Response<'_> {
             Answer::Error(error) => write_str(out, &error.message),
             _ => out.extend_from_slice(b"\"\""),
         }
-        for (name, flag) in [
-            (",\"async\":", is_async),
-            (",\"has_more\":", has_more),
-            (",\"can_retry\":", can_retry),
-        ] {
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(if flag { b"true" } else { b"false" });
+        let flag = |flag: bool| if flag { "true" } else { "false" };
+        let flags = [
+            ",\"async\":",
+            flag(is_async),
+            ",\"has_more\":",
+            flag(has_more),
+            ",\"can_retry\":",
+            flag(can_retry),
+        ];
+        for text in flags {
+            out.extend_from_slice(text.as_bytes());
         }
         if let Answer::Error(error) = self.answer {
             write_error(out, error);
@@ -188,10 +196,6 @@ fn write_error(out: &mut Vec<u8>, error: &CallError) {
     out.extend_from_slice(b"\"executed\":\"");
     out.extend_from_slice(error.executed.as_str().as_bytes());
     out.extend_from_slice(b"\"}");
-}
-
-fn write_str(out: &mut Vec<u8>, text: &str) {
-    write_value(out, text);
 }
 
 fn write_value<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {

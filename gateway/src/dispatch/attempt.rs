@@ -164,10 +164,23 @@ impl Attempt {
                     continue;
                 }
             };
-            if let Some(frame) = self.read(delivery, link, variant, on_break)? {
+            if let Some(frame) = self.read(delivery, link, variant, on_break, Instant::now())? {
                 return Ok(Some(frame));
             }
         }
+    }
+
+    /// What has come already: a frame that matters, nothing that does, or how the attempt failed;
+    /// `None` if nothing has come.
+    pub(super) fn next_waiting(
+        &mut self,
+        link: &Link,
+        variant: &Variant,
+        on_break: OnBreak,
+        now: Instant,
+    ) -> Option<Result<Option<Frame>, Failure>> {
+        let delivery = self.ticket.mailbox().try_next()?;
+        Some(self.read(delivery, link, variant, on_break, now))
     }
 
     fn read(
@@ -176,6 +189,7 @@ impl Attempt {
         link: &Link,
         variant: &Variant,
         on_break: OnBreak,
+        now: Instant,
     ) -> Result<Option<Frame>, Failure> {
         match delivery {
             Delivery::NoResponders if self.heard => {
@@ -197,7 +211,7 @@ impl Attempt {
             Delivery::Disconnected => {
                 self.probe = None;
                 self.reconnected = false;
-                self.broken_until = Some(Instant::now() + BROKEN_LIMIT);
+                self.broken_until = Some(now + BROKEN_LIMIT);
                 Ok(None)
             }
             // Whether the reply was lost meanwhile cannot be told.
@@ -209,7 +223,7 @@ impl Attempt {
                 Ok(None)
             }
             Delivery::Frame(frame) => {
-                self.signs_of_life(&frame, link, variant);
+                self.signs_of_life(&frame, link, variant, now);
                 match frame {
                     Frame::Error { error, .. }
                         if error.code == sluice_protocol::ErrorCode::Overloaded
@@ -224,9 +238,9 @@ impl Attempt {
         }
     }
 
-    fn signs_of_life(&mut self, frame: &Frame, link: &Link, variant: &Variant) {
-        self.heard_at = Instant::now();
-        self.next_look = self.heard_at + BEAT_LIMIT;
+    fn signs_of_life(&mut self, frame: &Frame, link: &Link, variant: &Variant, now: Instant) {
+        self.heard_at = now;
+        self.next_look = now + BEAT_LIMIT;
         self.missed = 0;
         self.heard = true;
         // Its answer is still to come, so it was not lost.

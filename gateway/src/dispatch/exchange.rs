@@ -5,6 +5,7 @@ mod failure;
 mod outcome;
 mod send;
 mod told;
+mod waiting;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use super::retry::Failure;
 use crate::live::Stream;
 use crate::pipeline::Ready;
 use crate::registry::snapshot::Variant;
+use crate::reply::Taken;
 use crate::telemetry::OK;
 
 /// The next thing that a call has to say.
@@ -32,8 +34,12 @@ use crate::telemetry::OK;
 pub(super) enum Progress {
     /// A worker took it.
     Accepted,
-    /// A stream's item.
-    Item { payload: Payload, last: bool },
+    /// A stream's item, of so many bytes as its worker counts them.
+    Item {
+        payload: Payload,
+        last: bool,
+        bytes: u64,
+    },
     /// A stream's end.
     End,
     /// The result.
@@ -61,10 +67,12 @@ pub(super) struct Exchange {
     pub(super) deadline: Instant,
     waiting_since: Instant,
     accepted: bool,
-    /// Items that went on to the client.
+    /// Items that arrived in order.
     pub(super) items: u64,
     /// Their bytes.
     pub(super) bytes: u64,
+    /// Those of them that the client took.
+    pub(super) taken: Taken,
     done: bool,
 }
 
@@ -90,6 +98,7 @@ impl Exchange {
             accepted: false,
             items: 0,
             bytes: 0,
+            taken: Taken::default(),
             done: false,
             call,
         }
@@ -324,7 +333,11 @@ impl Exchange {
         self.items += 1;
         self.bytes += size;
         self.done = last;
-        Ok(Progress::Item { payload, last })
+        Ok(Progress::Item {
+            payload,
+            last,
+            bytes: size,
+        })
     }
 
     /// A worker's value is spliced into the envelope: what is no value would break the client's

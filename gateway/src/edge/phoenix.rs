@@ -5,8 +5,9 @@
 //! socket    one task a client: frames in, calls, frames out; joins, leaves, timers
 //! frame     what a frame says                          text, binary   how it is written
 //! channel   one join of a topic, and its frames        calls          what has no final answer yet
-//! outbox    what waits to be written, bounded          clock          idle, slow, shutting down
+//! outbox    what waits to be written, bounded          ready          which calls may say something
 //! auth      who speaks                                 service        who answers
+//! clock     idle, slow, shutting down
 //! ```
 //!
 //! The protocol is described in `docs/phoenix.md`.
@@ -21,6 +22,8 @@ mod noticed;
 pub mod options;
 mod origin;
 mod outbox;
+mod quick;
+mod ready;
 pub mod service;
 mod socket;
 #[cfg(test)]

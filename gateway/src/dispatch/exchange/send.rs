@@ -232,8 +232,8 @@ impl Exchange {
     pub(in crate::dispatch) fn credit(&self) -> Credit {
         let options = &self.context.options;
         Credit {
-            items: self.items + options.stream_items,
-            bytes: self.bytes + options.stream_bytes,
+            items: self.taken.items + options.stream_items,
+            bytes: self.taken.bytes + options.stream_bytes,
         }
     }
 

@@ -157,6 +157,72 @@ async fn a_slow_client_holds_the_worker_back_and_is_not_timed_out_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stream_that_is_read_flows_on_without_a_pause() {
+    let (mut rig, message, mut answers) = open().await;
+    let start = tokio::time::Instant::now();
+    let (mut sent, mut granted) = (0, 8);
+    for taken in 1..=200 {
+        // As far as the credit goes, like a worker that is faster than its client.
+        while sent < granted {
+            sent += 1;
+            rig.reply(&message, item(sent));
+        }
+        assert_eq!(number(answers.next().await), taken);
+        if taken == sent {
+            let control = rig.sent().await;
+            let body: serde_json::Value = serde_json::from_slice(&control.body).unwrap();
+            granted = body["items"].as_u64().unwrap();
+        }
+        while let Some(control) = rig.sent_now() {
+            let body: serde_json::Value = serde_json::from_slice(&control.body).unwrap();
+            granted = body["items"].as_u64().unwrap();
+        }
+        assert!(
+            granted <= taken + 8,
+            "{granted} is more than the client took"
+        );
+    }
+    // The repeated grants of every two seconds had no part in it.
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_of_a_few_items_does_not_time_out_a_slow_client() {
+    let (mut rig, message, mut answers) = open().await;
+    // Two items use up the window's bytes, though they are few.
+    let big = |seq| Frame::Item {
+        seq,
+        payload: Payload::json(format!("\"{}\"", "x".repeat(498))),
+        last: false,
+    };
+    rig.reply(&message, big(1));
+    rig.reply(&message, big(2));
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    while rig.sent_now().is_some() {}
+    for _ in 0..2 {
+        assert!(matches!(answers.next().await, Some(Answer::Item { .. })));
+    }
+    rig.reply(&message, Frame::End { count: 2 });
+    assert_eq!(answers.next().await, Some(Answer::StreamEnd));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_nothing_is_given_up_and_then_reads_the_end() {
+    let (rig, message, mut answers) = open().await;
+    for seq in 1..=8 {
+        rig.reply(&message, item(seq));
+    }
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    for seq in 1..=8 {
+        assert_eq!(number(answers.next().await), seq);
+    }
+    let (code, text) = code(answers.next().await);
+    assert_eq!(code, ErrorCode::StreamLost);
+    assert!(text.contains("the client took nothing"), "{text}");
+    assert_eq!(answers.next().await, None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_worker_that_ignores_credit_is_cut() {
     let (mut rig, message, mut answers) = open().await;
     for seq in 1..=1000 {

@@ -3,45 +3,56 @@
 //! They run within the socket's own task: no task is spawned for a call, and an answer is taken
 //! from a call only when the socket asks for it. Removing a call drops its future or its answers,
 //! which cancels it at its worker.
+//!
+//! A call is known by its key, which its wakers carry; a client's id is looked up only where a
+//! client names it.
 
 use std::collections::HashMap;
-use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
-use futures_util::future::{AbortHandle, Abortable, BoxFuture};
-use futures_util::stream::{self, BoxStream, FuturesUnordered, SelectAll, Stream, StreamExt as _};
+use foldhash::fast::RandomState;
+use futures_util::future::BoxFuture;
+use slab::Slab;
 use sluice_protocol::payload::Encoding;
 use sluice_protocol::response::Answer;
 use sluice_protocol::{CallError, FunctionName, RequestId};
 
 use super::channel::Channel;
 use super::frame::Ref;
+use super::ready::{Handle, Kind, Ready};
 use crate::overrides::Notice;
 use crate::reply::{Answers, Reply};
 
+/// A call's place: another's after the call was removed.
+pub(super) type Key = usize;
 /// A call's first answer.
-pub(super) type Opened = (RequestId, Result<Reply, CallError>);
+pub(super) type Opened = (Key, Result<Reply, CallError>);
 /// One of the answers that follow.
-pub(super) type Followed = (RequestId, Answer);
+pub(super) type Followed = (Key, Answer);
+
+/// Room for so many calls stays after they have ended.
+const FEW: usize = 32;
 
 /// How far a call is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
     /// No answer yet; what kind of function it is only the answer says.
     Opening {
+        /// What yields it.
+        call: BoxFuture<'static, Result<Reply, CallError>>,
         /// The client has asked to stop it, should it be a stream.
         stop: bool,
     },
     /// An async call that was acknowledged.
-    Late,
+    Late(Box<Answers>),
     /// A stream that was opened.
-    Streaming,
+    Streaming(Box<Answers>),
 }
 
 /// What is known of a call until its final answer.
-#[derive(Debug)]
 pub(super) struct InFlight {
+    /// The client's.
+    pub(super) id: RequestId,
     pub(super) channel: Arc<Channel>,
     /// That of its push, and so of all its answers.
     pub(super) encoding: Encoding,
@@ -50,7 +61,7 @@ pub(super) struct InFlight {
     pub(super) stage: Stage,
     /// What the pipeline says of its version, if that is on its way out.
     pub(super) notice: Option<Arc<OnceLock<Arc<Notice>>>>,
-    abort: AbortHandle,
+    handle: Handle,
 }
 
 /// What a call begins with.
@@ -64,24 +75,24 @@ pub(super) struct Opening {
 /// The calls of one socket.
 #[derive(Default)]
 pub(super) struct Calls {
-    table: HashMap<RequestId, InFlight>,
-    opening: FuturesUnordered<Abortable<BoxFuture<'static, Opened>>>,
-    // Apart from streams: a full outbox holds streams back first.
-    late: SelectAll<Abortable<BoxStream<'static, Followed>>>,
-    streams: SelectAll<Abortable<BoxStream<'static, Followed>>>,
+    slots: Slab<InFlight>,
+    // Clients choose their ids: seeded at random, and never more of them than calls in flight.
+    keys: HashMap<RequestId, Key, RandomState>,
+    ready: Ready,
 }
 
 impl Calls {
     pub(super) fn len(&self) -> usize {
-        self.table.len()
+        self.slots.len()
     }
 
-    pub(super) fn contains(&self, id: &RequestId) -> bool {
-        self.table.contains_key(id)
+    /// The call with this id of its client.
+    pub(super) fn key(&self, id: &RequestId) -> Option<Key> {
+        self.keys.get(id).copied()
     }
 
-    pub(super) fn get_mut(&mut self, id: &str) -> Option<&mut InFlight> {
-        self.table.get_mut(id)
+    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut InFlight> {
+        self.slots.get_mut(key)
     }
 
     /// Starts a call whose id is not in flight.
@@ -91,94 +102,131 @@ impl Calls {
         opening: Opening,
         call: impl Future<Output = Result<Reply, CallError>> + Send + 'static,
     ) {
-        let (abort, registration) = AbortHandle::new_pair();
-        let name = id.clone();
-        let future: BoxFuture<'static, Opened> = Box::pin(async move { (name, call.await) });
-        self.opening.push(Abortable::new(future, registration));
-        let in_flight = InFlight {
+        let slot = self.slots.vacant_entry();
+        let key = slot.key();
+        let call = Box::pin(call);
+        slot.insert(InFlight {
+            id: id.clone(),
             channel: opening.channel,
             encoding: opening.encoding,
             owed: opening.owed,
-            stage: Stage::Opening { stop: false },
+            stage: Stage::Opening { call, stop: false },
             notice: opening.notice,
-            abort,
-        };
-        self.table.insert(id, in_flight);
+            handle: self.ready.handle(Kind::First, key),
+        });
+        self.keys.insert(id, key);
     }
 
     /// Takes up the answers that follow an acknowledgement; `stage` is `Late` or `Streaming`.
-    pub(super) fn follow(&mut self, id: &RequestId, stage: Stage, answers: Answers) {
-        let Some(in_flight) = self.table.get_mut(id.as_str()) else {
+    pub(super) fn follow(&mut self, key: Key, stage: Stage) {
+        let Some(in_flight) = self.slots.get_mut(key) else {
             return;
         };
-        let (abort, registration) = AbortHandle::new_pair();
-        in_flight.abort = abort;
+        let kind = match stage {
+            Stage::Opening { .. } => Kind::First,
+            Stage::Late(_) => Kind::Late,
+            Stage::Streaming(_) => Kind::Stream,
+        };
         in_flight.stage = stage;
-        let each = stream::unfold((id.clone(), answers), |(id, mut answers)| async move {
-            let answer = answers.next().await?;
-            Some(((id.clone(), answer), (id, answers)))
-        });
-        let each = Abortable::new(each.boxed(), registration);
-        match stage {
-            Stage::Streaming => self.streams.push(each),
-            Stage::Late | Stage::Opening { .. } => self.late.push(each),
-        }
+        in_flight.handle = self.ready.handle(kind, key);
     }
 
     /// Forgets a call; cancels it unless it has ended.
-    pub(super) fn remove(&mut self, id: &str) -> Option<InFlight> {
-        let in_flight = self.table.remove(id)?;
-        in_flight.abort.abort();
-        Some(in_flight)
+    pub(super) fn remove(&mut self, key: Key) {
+        let Some(in_flight) = self.slots.try_remove(key) else {
+            return;
+        };
+        self.keys.remove(&in_flight.id);
+        if self.slots.is_empty() && self.slots.capacity() > FEW {
+            self.slots = Slab::new();
+            self.keys.shrink_to(FEW);
+        }
     }
 
     /// Cancels all calls of a channel.
     pub(super) fn cancel_channel(&mut self, channel: &Arc<Channel>) {
-        self.table.retain(|_, in_flight| {
+        let keys = &mut self.keys;
+        self.slots.retain(|_, in_flight| {
             let other = !Arc::ptr_eq(&in_flight.channel, channel);
             if !other {
-                in_flight.abort.abort();
+                keys.remove(&in_flight.id);
             }
             other
         });
     }
 
-    /// The ids of open streams.
-    pub(super) fn streaming(&self) -> Vec<RequestId> {
-        let streams = self.table.iter();
+    /// Open streams.
+    pub(super) fn streaming(&self) -> Vec<Key> {
+        let streams = self.slots.iter();
         streams
-            .filter(|(_, in_flight)| in_flight.stage == Stage::Streaming)
-            .map(|(id, _)| id.clone())
+            .filter(|(_, in_flight)| matches!(in_flight.stage, Stage::Streaming(_)))
+            .map(|(key, _)| key)
             .collect()
     }
 
     /// The next first answer. Pending if there are no calls.
     pub(super) fn poll_opened(&mut self, cx: &mut Context<'_>) -> Poll<Opened> {
-        loop {
-            match Pin::new(&mut self.opening).poll_next(cx) {
-                Poll::Ready(Some(Ok(opened))) => return Poll::Ready(opened),
-                // It was cancelled.
-                Poll::Ready(Some(Err(_))) => {}
-                Poll::Ready(None) | Poll::Pending => return Poll::Pending,
-            }
-        }
+        self.poll(Kind::First, cx, |stage, cx| match stage {
+            Stage::Opening { call, .. } => call.as_mut().poll(cx),
+            // The key was another's before.
+            Stage::Late(_) | Stage::Streaming(_) => Poll::Pending,
+        })
     }
 
     /// The next final answer of an async call. Pending if there are none.
     pub(super) fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Followed> {
-        some(Pin::new(&mut self.late).poll_next(cx))
+        self.poll(Kind::Late, cx, |stage, cx| match stage {
+            Stage::Late(answers) => some(answers.poll_next(cx)),
+            Stage::Opening { .. } | Stage::Streaming(_) => Poll::Pending,
+        })
     }
 
-    /// The next answer of any stream. Pending if there are none.
+    /// The next answer of any stream, in turns. Pending if there are none.
     pub(super) fn poll_streams(&mut self, cx: &mut Context<'_>) -> Poll<Followed> {
-        some(Pin::new(&mut self.streams).poll_next(cx))
+        let (key, answer) = std::task::ready!(self.poll(Kind::Stream, cx, |stage, cx| {
+            match stage {
+                Stage::Streaming(answers) => some(answers.poll_next(cx)),
+                Stage::Opening { .. } | Stage::Late(_) => Poll::Pending,
+            }
+        }));
+        if let Some(in_flight) = self.slots.get(key)
+            && !answer.is_final()
+        {
+            in_flight.handle.again();
+        }
+        Poll::Ready((key, answer))
+    }
+
+    /// The first of the calls that were woken which has something to say.
+    fn poll<T>(
+        &mut self,
+        kind: Kind,
+        cx: &mut Context<'_>,
+        mut ask: impl FnMut(&mut Stage, &mut Context<'_>) -> Poll<T>,
+    ) -> Poll<(Key, T)> {
+        // Those that wake themselves meanwhile have their next turn later.
+        for _ in 0..self.ready.len(kind) {
+            let Some(key) = self.ready.take(kind) else {
+                break;
+            };
+            let Some(in_flight) = self.slots.get_mut(key) else {
+                continue;
+            };
+            in_flight.handle.taken();
+            let mut own = Context::from_waker(in_flight.handle.waker());
+            if let Poll::Ready(answer) = ask(&mut in_flight.stage, &mut own) {
+                return Poll::Ready((key, answer));
+            }
+        }
+        self.ready.listen(kind, cx);
+        Poll::Pending
     }
 }
 
+/// Nobody waits for what does not exist: a call is removed with its final answer.
 fn some<T>(polled: Poll<Option<T>>) -> Poll<T> {
     match polled {
         Poll::Ready(Some(value)) => Poll::Ready(value),
-        // Nobody waits for what does not exist: the next call polls again.
         Poll::Ready(None) | Poll::Pending => Poll::Pending,
     }
 }

@@ -1,5 +1,6 @@
 //! One join of one topic, and the frames that a client gets on it.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -147,12 +148,23 @@ impl Channel {
             Answer::Error(_) => Status::Error,
             _ => Status::Ok,
         };
-        let made = response.encode(encoding).map_err(|e| e.to_string());
-        made.and_then(|bytes| self.try_reply(reference, status, &Payload { encoding, bytes }))
-            .unwrap_or_else(|reason| {
-                let unfit = unfit(&reason);
-                self.reply_noticed(reference, &response.with(&unfit), encoding)
-            })
+        let head = self.head(reference);
+        let made = match encoding {
+            Encoding::Json => {
+                let size = response.size_hint();
+                let write = |out: &mut Vec<u8>| response.write_json(out);
+                let made = reply_bytes(self.vsn, &head, status, size, write);
+                made.map_err(|e| e.to_string()).and_then(checked)
+            }
+            Encoding::MessagePack | Encoding::Http => response
+                .encode(encoding)
+                .map(|body| Message::Binary(binary::reply(&head, status.as_str(), &body)))
+                .map_err(|e| e.to_string()),
+        };
+        made.unwrap_or_else(|reason| {
+            let unfit = unfit(&reason);
+            self.reply_noticed(reference, &response.with(&unfit), encoding)
+        })
     }
 
     /// A reply whose response is `text`.
@@ -177,22 +189,11 @@ impl Channel {
         let json = Payload::json(value.to_string());
         // A value of our own has a form in both encodings.
         let payload = json.transcode(encoding).unwrap_or(json);
-        self.try_reply(reference, status, &payload)
-            .unwrap_or_else(|_| reply(self.vsn, &self.head(reference), status, "{}"))
-    }
-
-    fn try_reply(
-        &self,
-        reference: Option<&Ref<'_>>,
-        status: Status,
-        response: &Payload,
-    ) -> Result<Message, String> {
         let head = self.head(reference);
-        match response.encoding {
-            Encoding::Json => checked(reply_bytes(self.vsn, &head, status, &response.bytes)),
+        match payload.encoding {
+            Encoding::Json => reply_of(self.vsn, &head, status, &payload.bytes),
             Encoding::MessagePack | Encoding::Http => {
-                let bytes = binary::reply(&head, status.as_str(), &response.bytes);
-                Ok(Message::Binary(bytes))
+                Message::Binary(binary::reply(&head, status.as_str(), &payload.bytes))
             }
         }
     }
@@ -245,23 +246,39 @@ impl Channel {
 
 /// A `phx_reply` with a JSON response of the gateway's own, also where there is no channel.
 pub(super) fn reply(vsn: Vsn, head: &Head<'_>, status: Status, response: &str) -> Message {
-    lossless(reply_bytes(vsn, head, status, response.as_bytes()))
+    reply_of(vsn, head, status, response.as_bytes())
 }
 
-fn reply_bytes(vsn: Vsn, head: &Head<'_>, status: Status, response: &[u8]) -> Vec<u8> {
+fn reply_of(vsn: Vsn, head: &Head<'_>, status: Status, response: &[u8]) -> Message {
+    let write = |out: &mut Vec<u8>| {
+        out.extend_from_slice(response);
+        Ok::<_, Infallible>(())
+    };
+    let Ok(made) = reply_bytes(vsn, head, status, response.len(), write);
+    lossless(made)
+}
+
+/// A `phx_reply` whose response, of about `size` bytes, is written straight into it.
+fn reply_bytes<E>(
+    vsn: Vsn,
+    head: &Head<'_>,
+    status: Status,
+    size: usize,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+) -> Result<Vec<u8>, E> {
     let head = Head {
         event: "phx_reply",
         ..*head
     };
-    let mut out = Vec::with_capacity(96 + head.topic.len() + response.len());
+    let mut out = Vec::with_capacity(96 + head.topic.len() + size);
     text::begin(vsn, &head, &mut out);
     out.extend_from_slice(b"{\"status\":\"");
     out.extend_from_slice(status.as_str().as_bytes());
     out.extend_from_slice(b"\",\"response\":");
-    out.extend_from_slice(response);
+    write(&mut out)?;
     out.push(b'}');
     text::finish(vsn, &mut out);
-    out
+    Ok(out)
 }
 
 /// What a worker sent is spliced in unread: that it is text shows only here.

@@ -18,6 +18,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use foldhash::fast::RandomState;
 use futures_util::{Sink, Stream};
 use sluice_protocol::response::Answer;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -26,7 +27,7 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use self::farewell::Farewell;
 use self::traffic::Traffic;
 use super::auth::SocketAuth;
-use super::calls::{Calls, Followed, Opened};
+use super::calls::{Calls, Followed, Key, Opened};
 use super::channel::{Channel, Status, reply};
 use super::clock::{Clock, Drain, Due};
 use super::frame::{Frame, FrameError, Head, RENEW_TOKEN, Ref, STOP_STREAM, Vsn};
@@ -88,6 +89,8 @@ impl End {
 enum Event {
     Opened(Opened),
     Followed(Followed),
+    /// Items of streams are in the outbox.
+    Handled,
     Message(Message),
     Due(Due),
     End(End),
@@ -102,7 +105,7 @@ pub(super) struct Socket<T, C, A> {
     address: Option<IpAddr>,
     /// Of requests that name none.
     version: Option<String>,
-    channels: HashMap<Arc<str>, Arc<Channel>>,
+    channels: HashMap<Arc<str>, Arc<Channel>, RandomState>,
     calls: Calls,
     outbox: Outbox,
     clock: Clock,
@@ -146,7 +149,7 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
             session,
             address,
             version: None,
-            channels: HashMap::new(),
+            channels: HashMap::default(),
             calls: Calls::default(),
             outbox: Outbox::new(options.outbox_frames, options.outbox_bytes),
             clock,
@@ -182,8 +185,9 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
         loop {
             let event = std::future::poll_fn(|cx| self.poll_event(cx)).await;
             match event {
-                Event::Opened((id, outcome)) => self.on_opened(id, outcome),
-                Event::Followed((id, answer)) => self.on_followed(&id, &answer),
+                Event::Opened((key, outcome)) => self.on_opened(key, outcome),
+                Event::Followed((key, answer)) => self.on_followed(key, &answer),
+                Event::Handled => {}
                 Event::Message(message) => {
                     self.clock.heard();
                     self.heard_in_farewell(&message);
@@ -217,6 +221,7 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
     fn on_message(&mut self, message: Message) -> Option<End> {
         self.traffic.received(message.len());
         let handled = match &message {
+            Message::Text(text) if self.on_plain_call(text) => Ok(()),
             Message::Text(text) => text::decode(self.vsn, text).map(|f| self.on_frame(f)),
             Message::Binary(_) if self.vsn == Vsn::V1 => Err(FrameError::BinaryUnsupported),
             Message::Binary(bytes) => binary::decode(bytes).map(|f| self.on_frame(f)),
@@ -307,16 +312,15 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
     }
 
     /// Pushes an answer of a call in flight; forgets the call after its final one.
-    fn on_followed(&mut self, id: &sluice_protocol::RequestId, answer: &Answer) {
-        let Some(in_flight) = self.calls.get_mut(id.as_str()) else {
+    fn on_followed(&mut self, key: Key, answer: &Answer) {
+        let Some(in_flight) = self.calls.get_mut(key) else {
             return;
         };
-        let message = in_flight
-            .channel
-            .push(id.as_str(), answer, in_flight.encoding);
+        let (id, encoding) = (in_flight.id.as_str(), in_flight.encoding);
+        let message = in_flight.channel.push(id, answer, encoding);
         self.outbox.push(message);
         if answer.is_final() {
-            self.calls.remove(id.as_str());
+            self.calls.remove(key);
         }
     }
 }

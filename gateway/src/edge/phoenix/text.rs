@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use sluice_protocol::Payload;
+use sluice_protocol::scan::write_string as write_str;
 use tokio_tungstenite::tungstenite::protocol::frame::Utf8Bytes;
 
 use super::frame::{Frame, FrameError, Head, MAX_NAME_BYTES, Ref, Vsn};
@@ -198,10 +199,4 @@ fn write_ref(out: &mut Vec<u8>, reference: Option<&Ref<'_>>) {
         Some(Ref::Text(text)) => write_str(out, text),
         Some(Ref::Number(text)) => out.extend_from_slice(text.as_bytes()),
     }
-}
-
-/// Appends `text` as a JSON string.
-fn write_str(out: &mut Vec<u8>, text: &str) {
-    #[expect(clippy::expect_used, reason = "text, into memory")]
-    serde_json::to_writer(out, text).expect("text serializes");
 }

@@ -25,8 +25,8 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
     /// might go on for hours; calls in flight finish, and the socket closes after the last one, once its client has been told.
     pub(super) fn begin_to_leave(&mut self) {
         self.leaving = true;
-        for id in self.calls.streaming() {
-            self.on_followed(&id, &stream_cut());
+        for key in self.calls.streaming() {
+            self.on_followed(key, &stream_cut());
         }
     }
 

@@ -13,6 +13,8 @@ use crate::edge::phoenix::service::CallService;
 
 /// Events that are handled before the writer gets a turn, should all keep coming.
 const BURST: usize = 64;
+/// Items of streams that count as one such event.
+const ITEMS: usize = 8;
 
 impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
     /// The next thing to do; writes while there is nothing.
@@ -66,7 +68,7 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
             let polled = match source {
                 0 if any => self.calls.poll_opened(cx).map(Event::Opened),
                 1 if any => self.calls.poll_late(cx).map(Event::Followed),
-                2 if streams => self.calls.poll_streams(cx).map(Event::Followed),
+                2 if streams => self.poll_streams(cx),
                 3 if any => Pin::new(&mut self.transport).poll_next(cx).map(received),
                 _ => Poll::Pending,
             };
@@ -75,6 +77,23 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
             }
         }
         Poll::Pending
+    }
+}
+
+impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
+    /// Puts some items of streams into the outbox: one event each would cost more than the items.
+    fn poll_streams(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        for taken in 0..ITEMS {
+            if taken > 0 && !self.outbox.has_room_for_streams() {
+                break;
+            }
+            match self.calls.poll_streams(cx) {
+                Poll::Ready((key, answer)) => self.on_followed(key, &answer),
+                Poll::Pending if taken == 0 => return Poll::Pending,
+                Poll::Pending => break,
+            }
+        }
+        Poll::Ready(Event::Handled)
     }
 }
 

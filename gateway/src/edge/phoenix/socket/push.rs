@@ -7,26 +7,26 @@ use sluice_protocol::payload::Encoding;
 use sluice_protocol::response::Answer;
 use sluice_protocol::trace::TraceContext;
 use sluice_protocol::{CallError, ErrorCode, Payload, Request, RequestId};
+use tokio_tungstenite::tungstenite::protocol::frame::Utf8Bytes;
 
 use super::{Socket, Transport};
 use crate::edge::phoenix::auth::SocketAuth;
-use crate::edge::phoenix::calls::{Opening, Stage};
+use crate::edge::phoenix::calls::{Key, Opening, Stage};
 use crate::edge::phoenix::channel::{Channel, Status};
-use crate::edge::phoenix::frame::{Frame, Ref};
+use crate::edge::phoenix::frame::{Frame, Ref, Vsn};
 use crate::edge::phoenix::noticed::Noticed;
+use crate::edge::phoenix::quick;
 use crate::edge::phoenix::service::CallService;
 use crate::idempotency::check_key;
 use crate::pipeline::Call;
-use crate::reply::{Answers, Reply};
+use crate::reply::Reply;
 
 /// The `request_id` of errors about requests that have none.
 const UNKNOWN: &str = "unknown";
 
 impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
     pub(super) fn on_call(&mut self, channel: &Arc<Channel>, frame: Frame<'_>) {
-        self.traffic.called();
         let encoding = frame.payload.encoding;
-        let reference = frame.reference;
         let read = match encoding {
             _ if self.lacks_user(channel) => Err(unauthenticated()),
             Encoding::Json => Request::from_json(&frame.payload.bytes),
@@ -34,10 +34,47 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
                 Request::from_message_pack(&frame.payload.bytes)
             }
         };
-        let admitted = match read {
-            Ok(request) => self.admit(request),
-            Err(error) => Err((request_id(&frame.payload), error)),
+        let read = read.map_err(|error| (request_id(&frame.payload), error));
+        self.on_request(channel, frame.reference, encoding, read);
+    }
+
+    /// A frame that is plainly a call, as most are; false: it is to be read as any frame.
+    pub(super) fn on_plain_call(&mut self, text: &Utf8Bytes) -> bool {
+        let frame = match self.vsn {
+            Vsn::V2 => quick::array(text),
+            Vsn::V1 => None,
         };
+        let Some(frame) = frame.filter(|f| f.topic != "phoenix" && !f.event.starts_with("phx_"))
+        else {
+            return false;
+        };
+        let Some(channel) = self.channels.get(frame.topic.as_ref()) else {
+            return false;
+        };
+        let is_call = frame.event == channel.rules.event
+            && channel.is_for(frame.join_ref.as_ref())
+            && !self.lacks_user(channel);
+        if !is_call {
+            return false;
+        }
+        // That this is one object, and so the frame is what it seemed, shows here.
+        let Some(request) = Request::from_plain_json(&frame.payload.bytes) else {
+            return false;
+        };
+        let channel = Arc::clone(channel);
+        self.on_request(&channel, frame.reference, Encoding::Json, Ok(request));
+        true
+    }
+
+    fn on_request(
+        &mut self,
+        channel: &Arc<Channel>,
+        reference: Option<Ref<'_>>,
+        encoding: Encoding,
+        read: Result<Request, (Option<RequestId>, CallError)>,
+    ) {
+        self.traffic.called();
+        let admitted = read.and_then(|request| self.admit(request));
         let (id, request) = match admitted {
             Ok(admitted) => admitted,
             Err((id, error)) => {
@@ -87,7 +124,7 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
         request: Request,
     ) -> Result<(RequestId, Request), (Option<RequestId>, CallError)> {
         let id = request.required_id().cloned().map_err(|e| (None, e))?;
-        let refusal = if self.calls.contains(&id) {
+        let refusal = if self.calls.key(&id).is_some() {
             let text = "a request with this request_id is still in flight on this socket";
             CallError::new(ErrorCode::DuplicateRequest, text)
         } else if self.leaving {
@@ -163,43 +200,39 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
     }
 
     /// A call's first answer.
-    pub(super) fn on_opened(&mut self, id: RequestId, outcome: Result<Reply, CallError>) {
-        let leaving = self.leaving;
-        let Some(in_flight) = self.calls.get_mut(id.as_str()) else {
+    pub(super) fn on_opened(&mut self, key: Key, outcome: Result<Reply, CallError>) {
+        let Some(in_flight) = self.calls.get_mut(key) else {
             return;
         };
-        let (channel, encoding) = (Arc::clone(&in_flight.channel), in_flight.encoding);
-        let owed = in_flight.owed.take();
-        let notice = in_flight.notice.take();
-        let notice = notice
+        let (channel, encoding) = (&in_flight.channel, in_flight.encoding);
+        let id = in_flight.id.as_str();
+        let notice = in_flight.notice.as_ref().and_then(|n| n.get());
+        let notice = notice.map(|n| n.field.as_str());
+        let stop = matches!(in_flight.stage, Stage::Opening { stop: true, .. });
+        let (answer, follow) = first_answer(outcome, stop, self.leaving);
+        let response = answer
             .as_ref()
-            .and_then(|n| n.get())
-            .map(|n| n.field.as_str());
-        let stop = in_flight.stage == Stage::Opening { stop: true };
-        let (answer, follow) = first_answer(outcome, stop, leaving);
+            .map(|answer| Noticed::new(id, answer, notice));
         let in_reply = matches!(answer, Some(Answer::Result(_) | Answer::Error(_)));
-        let messages = match (owed, &answer) {
-            (Some((reference, _)), Some(answer)) if in_reply => {
-                let response = Noticed::new(id.as_str(), answer, notice);
+        match (in_flight.owed.take(), response) {
+            (Some((reference, _)), Some(response)) if in_reply => {
                 let reply = channel.reply_noticed(Some(&reference), &response, encoding);
-                [Some(reply), None]
+                self.outbox.push(reply);
             }
-            (owed, answer) => [
-                owed.map(|(reference, name)| {
-                    channel.reply_text(Some(&reference), Status::Ok, name.as_str(), encoding)
-                }),
-                answer
-                    .as_ref()
-                    .map(|answer| Noticed::new(id.as_str(), answer, notice))
-                    .map(|response| channel.push_noticed(&response, encoding)),
-            ],
-        };
-        for message in messages.into_iter().flatten() {
-            self.outbox.push(message);
+            (owed, response) => {
+                if let Some((reference, name)) = owed {
+                    let (reference, name) = (Some(&reference), name.as_str());
+                    let taken = channel.reply_text(reference, Status::Ok, name, encoding);
+                    self.outbox.push(taken);
+                }
+                if let Some(response) = response {
+                    self.outbox.push(channel.push_noticed(&response, encoding));
+                }
+            }
         }
         match follow {
-            Some((stage, answers)) => self.calls.follow(&id, stage, answers),
-            None => drop(self.calls.remove(id.as_str())),
+            Some(stage) => self.calls.follow(key, stage),
+            None => self.calls.remove(key),
         }
     }
 
@@ -220,26 +253,27 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
     }
 
     fn stop(&mut self, channel: &Arc<Channel>, id: &RequestId) -> bool {
-        let Some(in_flight) = self.calls.get_mut(id.as_str()) else {
+        let Some(key) = self.calls.key(id) else {
             return false;
         };
-        if !Arc::ptr_eq(&in_flight.channel, channel) {
+        let found = self.calls.get_mut(key);
+        let Some(in_flight) = found.filter(|call| Arc::ptr_eq(&call.channel, channel)) else {
             return false;
-        }
+        };
         match &mut in_flight.stage {
-            Stage::Streaming => {
+            Stage::Streaming(_) => {
                 let encoding = in_flight.encoding;
                 let end = channel.push(id.as_str(), &Answer::StreamEnd, encoding);
                 self.outbox.push(end);
-                self.calls.remove(id.as_str());
+                self.calls.remove(key);
                 true
             }
             // It ends as soon as it turns out to be a stream; another kind of call goes on.
-            Stage::Opening { stop } => {
+            Stage::Opening { stop, .. } => {
                 *stop = true;
                 true
             }
-            Stage::Late => false,
+            Stage::Late(_) => false,
         }
     }
 }
@@ -254,17 +288,20 @@ fn first_answer(
     outcome: Result<Reply, CallError>,
     stop: bool,
     leaving: bool,
-) -> (Option<Answer>, Option<(Stage, Answers)>) {
+) -> (Option<Answer>, Option<Stage>) {
     match outcome {
         Err(error) => (Some(error.into()), None),
         Ok(Reply::Accepted) => (None, None),
         Ok(Reply::Result(payload)) => (Some(Answer::Result(payload)), None),
-        Ok(Reply::Async(answers)) => (Some(Answer::AsyncAck), Some((Stage::Late, answers))),
+        Ok(Reply::Async(answers)) => {
+            let follow = Stage::Late(Box::new(answers));
+            (Some(Answer::AsyncAck), Some(follow))
+        }
         // Its answers are dropped, which cancels it.
         Ok(Reply::Stream(_)) if stop => (Some(Answer::StreamEnd), None),
         Ok(Reply::Stream(_)) if leaving => (Some(super::leave::stream_cut()), None),
         Ok(Reply::Stream(answers)) => {
-            let follow = (Stage::Streaming, answers);
+            let follow = Stage::Streaming(Box::new(answers));
             (Some(Answer::StreamAck), Some(follow))
         }
     }
