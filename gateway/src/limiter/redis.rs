@@ -1,133 +1,67 @@
-//! Limits that all gateways share, in Redis: one call of one script for each request.
+//! Limits that all gateways share, in Redis: one run of one script for the calls of a moment.
 
-use std::fmt::Debug;
-use std::fmt::Write as _;
+mod ask;
+mod batch;
+mod keys;
+mod question;
 
-use ::redis::{self, FromRedisValue, Script, Value};
+use std::sync::Arc;
+
+use ::redis::{self, Script, Value};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
 
-use super::store::{Changes, Demand, Outcome, Store, Unavailable, Verdict};
+use self::ask::Asker;
+pub(super) use self::ask::Link;
+use self::batch::Batch;
+use self::keys::Keys;
+use self::question::Question;
+use super::store::{Changes, Demand, Store, Unavailable, Verdict};
 use crate::config::KeyLayout;
-use crate::redis_link::RedisLink;
-
-/// What the script answers before the outcomes, and for each of them.
-const HEAD: usize = 2;
-const EACH: usize = 3;
-
-/// How commands reach Redis: with a bounded wait, and none where it is known to be away.
-pub(super) trait Link: Debug + Send + Sync {
-    /// Runs a script; loads it where Redis does not have it (any more).
-    fn invoke<'a>(
-        &'a self,
-        script: &'a Script,
-        keys: &'a [&'a str],
-        args: &'a [Vec<u8>],
-    ) -> BoxFuture<'a, Result<Value, String>>;
-    /// Runs a command.
-    fn query<'a>(&'a self, command: &'a redis::Cmd) -> BoxFuture<'a, Result<Value, String>>;
-}
-
-impl Link for RedisLink {
-    fn invoke<'a>(
-        &'a self,
-        script: &'a Script,
-        keys: &'a [&'a str],
-        args: &'a [Vec<u8>],
-    ) -> BoxFuture<'a, Result<Value, String>> {
-        let answer = Self::invoke(self, script, keys, args);
-        answer.map(|a| a.map_err(|e| e.to_string())).boxed()
-    }
-
-    fn query<'a>(&'a self, command: &'a redis::Cmd) -> BoxFuture<'a, Result<Value, String>> {
-        let answer = Self::query(self, command);
-        answer.map(|a| a.map_err(|e| e.to_string())).boxed()
-    }
-}
 
 /// Logs in Redis.
 #[derive(Debug)]
 pub(super) struct RedisStore<L> {
-    link: L,
-    layout: KeyLayout,
-    /// `{sluice:limits`: keys with the same braces stand on the same shard of a cluster.
-    tag: String,
-    generation: String,
+    asker: Arc<Asker<L>>,
+    batch: Batch<L>,
     rules: String,
-    check: Script,
     refund: Script,
     edit: Script,
     reset: Script,
 }
 
-impl<L: Link> RedisStore<L> {
+impl<L: Link + 'static> RedisStore<L> {
     pub(super) fn new(link: L, prefix: &str, layout: KeyLayout) -> Self {
-        let tag = format!("{{{prefix}:limits");
-        Self {
+        Self::with_scripts(link, prefix, layout, str::to_owned)
+    }
+
+    /// With scripts that `edit` has changed, so that a test can set their clock.
+    pub(super) fn with_scripts(
+        link: L,
+        prefix: &str,
+        layout: KeyLayout,
+        edit: impl Fn(&str) -> String,
+    ) -> Self {
+        let keys = Keys::new(prefix, layout);
+        let rules = keys.shared("rules");
+        let asker = Arc::new(Asker {
             link,
-            layout,
-            generation: format!("{tag}}}:generation"),
-            rules: format!("{tag}}}:rules"),
-            tag,
-            check: Script::new(include_str!("check.lua")),
-            refund: Script::new(include_str!("refund.lua")),
+            generation: keys.shared("generation"),
+            keys,
+            check: Script::new(&edit(include_str!("check.lua"))),
+        });
+        Self {
+            batch: Batch::new(asker.clone()),
+            asker,
+            rules,
+            refund: Script::new(&edit(include_str!("refund.lua"))),
             edit: Script::new(include_str!("edit.lua")),
             reset: Script::new(include_str!("reset.lua")),
         }
     }
 
-    /// With scripts that `edit` has changed, so that a test can set their clock.
-    #[cfg(test)]
-    pub(super) fn with_scripts(mut self, edit: impl Fn(&str) -> String) -> Self {
-        self.check = Script::new(&edit(include_str!("check.lua")));
-        self.refund = Script::new(&edit(include_str!("refund.lua")));
-        self
-    }
-
     pub(super) fn key(&self, demand: &Demand) -> String {
-        let (name, epoch) = (&demand.rule.limit.name, demand.rule.epoch);
-        let mut digest = String::with_capacity(32);
-        for byte in demand.digest {
-            let _ = write!(digest, "{byte:02x}");
-        }
-        match self.layout {
-            KeyLayout::One => format!("{}}}:log:{name}:{epoch}:{digest}", self.tag),
-            KeyLayout::Spread => format!("{}:log:{name}:{epoch}:{digest}}}", self.tag),
-        }
-    }
-
-    async fn invoke<T: FromRedisValue>(
-        &self,
-        script: &Script,
-        keys: &[&str],
-        args: &[Vec<u8>],
-    ) -> Result<T, Unavailable> {
-        let value = self.link.invoke(script, keys, args).await;
-        parse(value.map_err(Unavailable)?)
-    }
-
-    async fn query<T: FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, Unavailable> {
-        parse(self.link.query(command).await.map_err(Unavailable)?)
-    }
-
-    async fn check_all(&self, first: &str, demands: &[Demand]) -> Result<Verdict, Unavailable> {
-        let logs: Vec<String> = demands.iter().map(|demand| self.key(demand)).collect();
-        let mut keys = Vec::with_capacity(1 + logs.len());
-        keys.push(first);
-        keys.extend(logs.iter().map(String::as_str));
-        let mut args = Vec::with_capacity(5 * demands.len());
-        for demand in demands {
-            let numbers = [
-                u64::from(demand.max),
-                demand.window(),
-                u64::from(demand.cost),
-                u64::from(demand.group()),
-                u64::from(demand.is_shadow()),
-            ];
-            args.extend(numbers.map(|n| n.to_string().into_bytes()));
-        }
-        let reply: Vec<i64> = self.invoke(&self.check, &keys, &args).await?;
-        read(&reply, demands.len())
+        self.asker.keys.of(demand)
     }
 
     /// One call for each demand, then all or nothing.
@@ -137,7 +71,11 @@ impl<L: Link> RedisStore<L> {
             async move {
                 // The generation stands elsewhere; its key here names nothing.
                 let unused = format!("{}:g", self.key(&demand));
-                self.check_all(&unused, std::slice::from_ref(&demand)).await
+                let question = Question::of(std::slice::from_ref(&demand), &self.asker.keys);
+                let mut verdicts = self.asker.ask(&unused, &question).await?;
+                verdicts
+                    .pop()
+                    .ok_or_else(|| Unavailable("no answer".to_owned()))
             }
         };
         let verdicts = join_all(demands.iter().map(one)).await;
@@ -170,34 +108,14 @@ impl<L: Link> RedisStore<L> {
         let key = self.key(demand);
         let numbers = [admitted, demand.cost.into(), demand.window()];
         let args = numbers.map(|n: u64| n.to_string().into_bytes());
-        if let Err(error) = self.invoke::<Value>(&self.refund, &[&key], &args).await {
+        if let Err(error) = self
+            .asker
+            .invoke::<Value>(&self.refund, &[&key], &args)
+            .await
+        {
             tracing::debug!(%error, limit = %demand.rule.limit.name, "a provisional admission was not taken back");
         }
     }
-}
-
-fn parse<T: FromRedisValue>(value: Value) -> Result<T, Unavailable> {
-    T::from_redis_value(value).map_err(|e| Unavailable(format!("an unexpected answer: {e}")))
-}
-
-fn read(reply: &[i64], demands: usize) -> Result<Verdict, Unavailable> {
-    let number = |n: i64| u64::try_from(n).unwrap_or(0);
-    let (head, outcomes) = match reply.split_at_checked(HEAD) {
-        Some((head, rest)) if rest.len() == demands * EACH => (head, rest),
-        _ => return Err(Unavailable("an unexpected answer of the script".to_owned())),
-    };
-    Ok(Verdict {
-        generation: Some(number(head[0])),
-        now: number(head[1]),
-        outcomes: outcomes
-            .chunks_exact(EACH)
-            .map(|o| Outcome {
-                fits: o[0] == 1,
-                used: number(o[1]),
-                wait: number(o[2]),
-            })
-            .collect(),
-    })
 }
 
 fn join(verdicts: Vec<Result<Verdict, Unavailable>>) -> Result<Verdict, Unavailable> {
@@ -214,10 +132,10 @@ fn join(verdicts: Vec<Result<Verdict, Unavailable>>) -> Result<Verdict, Unavaila
     Ok(joined)
 }
 
-impl<L: Link> Store for RedisStore<L> {
+impl<L: Link + 'static> Store for RedisStore<L> {
     fn check<'a>(&'a self, demands: &'a [Demand]) -> BoxFuture<'a, Result<Verdict, Unavailable>> {
-        match self.layout {
-            KeyLayout::One => self.check_all(&self.generation, demands).boxed(),
+        match self.asker.keys.layout() {
+            KeyLayout::One => self.batch.check(demands).boxed(),
             KeyLayout::Spread => self.check_spread(demands).boxed(),
         }
     }
@@ -225,15 +143,18 @@ impl<L: Link> Store for RedisStore<L> {
     fn reset<'a>(&'a self, demand: &'a Demand) -> BoxFuture<'a, Result<(), Unavailable>> {
         async move {
             let key = self.key(demand);
-            if self.layout == KeyLayout::One {
-                let keys = [key.as_str(), &self.generation];
-                let _: i64 = self.invoke(&self.reset, &keys, &[]).await?;
+            if self.asker.keys.layout() == KeyLayout::One {
+                let keys = [key.as_str(), &self.asker.generation];
+                let _: i64 = self.asker.invoke(&self.reset, &keys, &[]).await?;
                 return Ok(());
             }
             // Two shards know no common step. The log first: a gateway that heard of the reset
             // before it is done would ask, be refused, and remember that.
-            let _: i64 = self.query(redis::cmd("DEL").arg(&key)).await?;
-            let _: i64 = self.query(redis::cmd("INCR").arg(&self.generation)).await?;
+            let _: i64 = self.asker.query(redis::cmd("DEL").arg(&key)).await?;
+            let _: i64 = self
+                .asker
+                .query(redis::cmd("INCR").arg(&self.asker.generation))
+                .await?;
             Ok(())
         }
         .boxed()
@@ -242,10 +163,14 @@ impl<L: Link> Store for RedisStore<L> {
     fn changes(&self) -> BoxFuture<'_, Result<Changes, Unavailable>> {
         async move {
             // First: a change that comes between is then read again, not missed.
-            let generation: Option<u64> =
-                self.query(redis::cmd("GET").arg(&self.generation)).await?;
-            let mut texts: Vec<(String, String)> =
-                self.query(redis::cmd("HGETALL").arg(&self.rules)).await?;
+            let generation: Option<u64> = self
+                .asker
+                .query(redis::cmd("GET").arg(&self.asker.generation))
+                .await?;
+            let mut texts: Vec<(String, String)> = self
+                .asker
+                .query(redis::cmd("HGETALL").arg(&self.rules))
+                .await?;
             texts.sort();
             Ok(Changes {
                 generation: generation.unwrap_or(0),
@@ -263,8 +188,8 @@ impl<L: Link> Store for RedisStore<L> {
     ) -> BoxFuture<'a, Result<bool, Unavailable>> {
         async move {
             let args = [name, seen, text].map(|a| a.as_bytes().to_vec());
-            let keys = [self.rules.as_str(), self.generation.as_str()];
-            let generation: i64 = self.invoke(&self.edit, &keys, &args).await?;
+            let keys = [self.rules.as_str(), self.asker.generation.as_str()];
+            let generation: i64 = self.asker.invoke(&self.edit, &keys, &args).await?;
             Ok(generation > 0)
         }
         .boxed()

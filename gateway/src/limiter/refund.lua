@@ -7,29 +7,37 @@
 -- the log was begun anew, nothing is taken: what is there is another call's.
 --
 -- Returns what was taken back.
-local HEADER, ENTRY = 12, 12
+local HEADER, ENTRY = 32, 12
 local admitted, cost, window = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local log = redis.call('GET', KEYS[1]) or ''
-if #log <= HEADER then
+if #log < HEADER or (#log - HEADER) % ENTRY ~= 0 then
   return 0
 end
-local total, since = struct.unpack('<I4d', log)
+local total, since, kept, newest, left = struct.unpack('<I4dddI4', log)
 if admitted <= now - window or admitted > now or admitted < since then
   return 0
 end
-for at = HEADER + 1, #log, ENTRY do
-  local stamp, count = struct.unpack('<dI4', log, at)
+local back, body = 0, string.sub(log, HEADER + 1)
+for at = 1, #body, ENTRY do
+  local stamp, count = struct.unpack('<dI4', body, at)
   if stamp >= admitted then
-    local back = math.min(cost, count)
+    back = math.min(cost, count)
     local entry = ''
     if count > back then
       entry = struct.pack('<dI4', stamp, count - back)
     end
-    local rest = string.sub(log, HEADER + 1, at - 1) .. entry .. string.sub(log, at + ENTRY)
-    redis.call('SET', KEYS[1], struct.pack('<I4d', total - back, since) .. rest, 'KEEPTTL')
-    return back
+    body = string.sub(body, 1, at - 1) .. entry .. string.sub(body, at + ENTRY)
+    break
   end
 end
-return 0
+if back == 0 and newest >= admitted then
+  back = math.min(cost, left)
+  left = left - back
+end
+if back > 0 then
+  local header = struct.pack('<I4dddI4', total - back, since, kept, newest, left)
+  redis.call('SET', KEYS[1], header .. body, 'KEEPTTL')
+end
+return back

@@ -43,6 +43,13 @@ impl Demand {
         self.rule.limit.shadow
     }
 
+    /// Whether both count in the same log.
+    pub(super) fn has_log_of(&self, other: &Self) -> bool {
+        self.digest == other.digest
+            && self.rule.epoch == other.rule.epoch
+            && self.rule.limit.name == other.rule.limit.name
+    }
+
     /// This gateway's part of the limit where `gateways` count each for itself.
     pub(super) fn share(mut self, gateways: u32) -> Self {
         // A part that is smaller than one call would refuse all of them.

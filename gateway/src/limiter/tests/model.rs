@@ -57,7 +57,7 @@ impl InRedis {
             assert_ne!(timed, script);
             timed
         };
-        let store = RedisStore::new(link.clone(), "sluice", layout).with_scripts(timed);
+        let store = RedisStore::with_scripts(link.clone(), "sluice", layout, timed);
         Self {
             store,
             link,

@@ -46,8 +46,9 @@ impl Link for Late {
             let reply = Link::invoke(&self.link, script, keys, args).await?;
             let mut log = self.log.lock();
             if keys.get(1) == Some(&log.0.as_str()) {
-                let numbers = Vec::<u64>::from_redis_value(reply.clone()).unwrap();
-                log.1 = numbers[1];
+                let bytes = Vec::<u8>::from_redis_value(reply.clone()).unwrap();
+                let (time, _) = bytes[8..].split_first_chunk().unwrap();
+                log.1 = f64::from_le_bytes(*time) as u64;
             }
             Ok(reply)
         }

@@ -58,8 +58,9 @@ impl Link for &'static Recorder {
     ) -> BoxFuture<'a, Result<Value, String>> {
         let keys = keys.iter().map(|key| key.as_bytes().to_vec());
         self.0.lock().push(keys.chain(args.to_vec()).collect());
-        let reply = [0, 0, 1, 1, 0].map(Value::Int);
-        Box::pin(async move { Ok(Value::Array(reply.to_vec())) })
+        // Generation, time, one used, no wait.
+        let answer = [&[0; 16][..], &[1, 0, 0, 0], &[0; 8]].concat();
+        Box::pin(async move { Ok(Value::BulkString(answer)) })
     }
 
     fn query<'a>(&'a self, _command: &'a redis::Cmd) -> BoxFuture<'a, Result<Value, String>> {
@@ -80,8 +81,16 @@ async fn no_clock_of_a_gateway_reaches_redis() {
     assert_eq!(sent.len(), 3);
     // The same question at any time: only Redis says when it was asked.
     assert!(sent.iter().all(|one| *one == sent[0]), "{sent:?}");
-    let numbers = ["5", "60000000", "1", "1", "0"].map(|n| n.as_bytes().to_vec());
-    assert_eq!(sent[0][2..], numbers);
+    let window = 60_000_000_f64.to_le_bytes();
+    let limit = [
+        &[5, 0, 0, 0][..],
+        &window,
+        &[1, 0, 0, 0],
+        &[1, 0, 0, 0],
+        &[0],
+    ];
+    let argument = [&limit.concat()[..], &[0, 1, 0, 1]].concat();
+    assert_eq!(sent[0][2..], [argument]);
 }
 
 #[tokio::test]
