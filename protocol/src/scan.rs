@@ -164,6 +164,14 @@ fn string(text: &[u8], at: usize) -> Option<usize> {
 fn plain(text: &[u8], mut at: usize) -> usize {
     const ONES: u64 = u64::MAX / 255;
     const HIGH: u64 = ONES << 7;
+    // Long runs, by instructions that take many bytes at once.
+    while let Some(chunk) = text.get(at..).and_then(<[u8]>::first_chunk::<32>) {
+        let ends = |found: bool, b: &u8| found | (*b < 0x20) | (*b == b'"') | (*b == b'\\');
+        if chunk.iter().fold(false, ends) {
+            break;
+        }
+        at += 32;
+    }
     // Eight bytes at a time: a borrow may only spoil bytes after the first that is found.
     while let Some(chunk) = text.get(at..).and_then(<[u8]>::first_chunk::<8>) {
         let word = u64::from_le_bytes(*chunk);

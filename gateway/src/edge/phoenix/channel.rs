@@ -18,6 +18,9 @@ use super::options::{Respond, Topic};
 use super::{binary, text};
 use crate::identity::Session;
 
+/// The event of replies.
+const REPLY: &str = "phx_reply";
+
 /// What a `phx_reply` says of the push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Status {
@@ -47,6 +50,8 @@ pub(super) struct Channel {
     vsn: Vsn,
     /// The text of a push up to its payload: the same for all of them.
     push_head: Vec<u8>,
+    /// That of a reply, before the ref of its push and after it.
+    reply_head: (Vec<u8>, Vec<u8>),
 }
 
 impl Channel {
@@ -66,6 +71,13 @@ impl Channel {
         };
         let mut push_head = Vec::new();
         text::begin(vsn, &head, &mut push_head);
+        let reply_head = text::around_ref(
+            vsn,
+            &Head {
+                event: REPLY,
+                ..head
+            },
+        );
         Self {
             topic: Arc::from(topic),
             join_ref,
@@ -74,6 +86,7 @@ impl Channel {
             trace: None,
             vsn,
             push_head,
+            reply_head,
         }
     }
 
@@ -148,17 +161,24 @@ impl Channel {
             Answer::Error(_) => Status::Error,
             _ => Status::Ok,
         };
-        let head = self.head(reference);
         let made = match encoding {
             Encoding::Json => {
                 let size = response.size_hint();
                 let write = |out: &mut Vec<u8>| response.write_json(out);
-                let made = reply_bytes(self.vsn, &head, status, size, write);
+                let (before, after) = &self.reply_head;
+                let mut out = Vec::with_capacity(before.len() + after.len() + size + 64);
+                out.extend_from_slice(before);
+                text::write_ref(&mut out, reference);
+                out.extend_from_slice(after);
+                let made = reply_payload(self.vsn, out, status, write);
                 made.map_err(|e| e.to_string()).and_then(checked)
             }
             Encoding::MessagePack | Encoding::Http => response
                 .encode(encoding)
-                .map(|body| Message::Binary(binary::reply(&head, status.as_str(), &body)))
+                .map(|body| {
+                    let head = self.head(reference);
+                    Message::Binary(binary::reply(&head, status.as_str(), &body))
+                })
                 .map_err(|e| e.to_string()),
         };
         made.unwrap_or_else(|reason| {
@@ -250,31 +270,31 @@ pub(super) fn reply(vsn: Vsn, head: &Head<'_>, status: Status, response: &str) -
 }
 
 fn reply_of(vsn: Vsn, head: &Head<'_>, status: Status, response: &[u8]) -> Message {
+    let head = Head {
+        event: REPLY,
+        ..*head
+    };
+    let mut out = Vec::with_capacity(96 + head.topic.len() + response.len());
+    text::begin(vsn, &head, &mut out);
     let write = |out: &mut Vec<u8>| {
         out.extend_from_slice(response);
         Ok::<_, Infallible>(())
     };
-    let Ok(made) = reply_bytes(vsn, head, status, response.len(), write);
+    let Ok(made) = reply_payload(vsn, out, status, write);
     lossless(made)
 }
 
-/// A `phx_reply` whose response, of about `size` bytes, is written straight into it.
-fn reply_bytes<E>(
+/// Appends the payload of a `phx_reply`, whose response is written straight into it.
+fn reply_payload<E>(
     vsn: Vsn,
-    head: &Head<'_>,
+    mut out: Vec<u8>,
     status: Status,
-    size: usize,
     write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
 ) -> Result<Vec<u8>, E> {
-    let head = Head {
-        event: "phx_reply",
-        ..*head
-    };
-    let mut out = Vec::with_capacity(96 + head.topic.len() + size);
-    text::begin(vsn, &head, &mut out);
-    out.extend_from_slice(b"{\"status\":\"");
-    out.extend_from_slice(status.as_str().as_bytes());
-    out.extend_from_slice(b"\",\"response\":");
+    out.extend_from_slice(match status {
+        Status::Ok => br#"{"status":"ok","response":"#,
+        Status::Error => br#"{"status":"error","response":"#,
+    });
     write(&mut out)?;
     out.push(b'}');
     text::finish(vsn, &mut out);
