@@ -1,41 +1,20 @@
 //! One join of one topic, and the frames that a client gets on it.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use parking_lot::RwLock;
+use sluice_protocol::Payload;
 use sluice_protocol::payload::Encoding;
 use sluice_protocol::response::Answer;
 use sluice_protocol::trace::TraceContext;
-use sluice_protocol::{CallError, ErrorCode, Executed, Payload};
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::frame::Utf8Bytes;
 
 use super::frame::{Head, Ref, Vsn};
 use super::noticed::Noticed;
 use super::options::{Respond, Topic};
+use super::written::{REPLY, Status, checked, lossless, reply_of, reply_payload, unfit};
 use super::{binary, text};
 use crate::identity::Session;
-
-/// The event of replies.
-const REPLY: &str = "phx_reply";
-
-/// What a `phx_reply` says of the push.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Status {
-    Ok,
-    Error,
-}
-
-impl Status {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Error => "error",
-        }
-    }
-}
 
 /// A channel that a client has joined. A rejoin makes a new one.
 #[derive(Debug)]
@@ -262,69 +241,6 @@ impl Channel {
             event: &self.rules.event,
         }
     }
-}
-
-/// A `phx_reply` with a JSON response of the gateway's own, also where there is no channel.
-pub(super) fn reply(vsn: Vsn, head: &Head<'_>, status: Status, response: &str) -> Message {
-    reply_of(vsn, head, status, response.as_bytes())
-}
-
-fn reply_of(vsn: Vsn, head: &Head<'_>, status: Status, response: &[u8]) -> Message {
-    let head = Head {
-        event: REPLY,
-        ..*head
-    };
-    let mut out = Vec::with_capacity(96 + head.topic.len() + response.len());
-    text::begin(vsn, &head, &mut out);
-    let write = |out: &mut Vec<u8>| {
-        out.extend_from_slice(response);
-        Ok::<_, Infallible>(())
-    };
-    let Ok(made) = reply_payload(vsn, out, status, write);
-    lossless(made)
-}
-
-/// Appends the payload of a `phx_reply`, whose response is written straight into it.
-fn reply_payload<E>(
-    vsn: Vsn,
-    mut out: Vec<u8>,
-    status: Status,
-    write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
-) -> Result<Vec<u8>, E> {
-    out.extend_from_slice(match status {
-        Status::Ok => br#"{"status":"ok","response":"#,
-        Status::Error => br#"{"status":"error","response":"#,
-    });
-    write(&mut out)?;
-    out.push(b'}');
-    text::finish(vsn, &mut out);
-    Ok(out)
-}
-
-/// What a worker sent is spliced in unread: that it is text shows only here.
-fn checked(out: Vec<u8>) -> Result<Message, String> {
-    Utf8Bytes::try_from(Bytes::from(out))
-        .map(Message::Text)
-        .map_err(|_| "it is not UTF-8".to_owned())
-}
-
-/// A frame that was made of text alone.
-fn lossless(out: Vec<u8>) -> Message {
-    match String::from_utf8(out) {
-        Ok(text) => Message::Text(text.into()),
-        Err(error) => Message::Text(
-            String::from_utf8_lossy(error.as_bytes())
-                .into_owned()
-                .into(),
-        ),
-    }
-}
-
-fn unfit(reason: &str) -> Answer {
-    let text = format!("the result cannot be sent in the encoding of its call: {reason}");
-    CallError::new(ErrorCode::WorkerError, text)
-        .with_executed(Executed::Yes, false)
-        .into()
 }
 
 /// The trace that the params of a join name; one that is malformed is none.
