@@ -165,9 +165,15 @@ fn string(text: &[u8], at: usize) -> Option<usize> {
 /// character, or the end.
 #[inline]
 fn plain(text: &[u8], mut at: usize) -> usize {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGH: u64 = ONES << 7;
-    // Long runs, by instructions that take many bytes at once.
+    // Names are short.
+    for _ in 0..2 {
+        match in_word(text, at) {
+            Some(8) => at += 8,
+            Some(n) => return at + n,
+            None => return in_rest(text, at),
+        }
+    }
+    // Long texts, by instructions that take many bytes at once.
     while let Some(chunk) = text.get(at..).and_then(<[u8]>::first_chunk::<32>) {
         let ends = |found: bool, b: &u8| found | (*b < 0x20) | (*b == b'"') | (*b == b'\\');
         if chunk.iter().fold(false, ends) {
@@ -175,19 +181,30 @@ fn plain(text: &[u8], mut at: usize) -> usize {
         }
         at += 32;
     }
-    // Eight bytes at a time: a borrow may only spoil bytes after the first that is found.
-    while let Some(chunk) = text.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-        let word = u64::from_le_bytes(*chunk);
-        let zero = |word: u64| word.wrapping_sub(ONES) & !word;
-        let quote = zero(word ^ (ONES * 0x22));
-        let backslash = zero(word ^ (ONES * 0x5c));
-        let control = word.wrapping_sub(ONES * 0x20) & !word;
-        let found = (quote | backslash | control) & HIGH;
-        if found != 0 {
-            return at + found.trailing_zeros() as usize / 8;
+    loop {
+        match in_word(text, at) {
+            Some(8) => at += 8,
+            Some(n) => return at + n,
+            None => return in_rest(text, at),
         }
-        at += 8;
     }
+}
+
+/// The first such byte of the eight at `at`, 8 if there is none; `None` where fewer are left.
+#[inline]
+fn in_word(text: &[u8], at: usize) -> Option<usize> {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES << 7;
+    let word = u64::from_le_bytes(*text.get(at..)?.first_chunk()?);
+    // A borrow may only spoil bytes after the first that is found.
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word;
+    let quote = zero(word ^ (ONES * 0x22));
+    let backslash = zero(word ^ (ONES * 0x5c));
+    let control = word.wrapping_sub(ONES * 0x20) & !word;
+    Some(((quote | backslash | control) & HIGH).trailing_zeros() as usize / 8)
+}
+
+fn in_rest(text: &[u8], at: usize) -> usize {
     let rest = text.get(at..).unwrap_or_default();
     let ends = |byte: &u8| *byte < 0x20 || matches!(byte, b'"' | b'\\');
     at + rest.iter().position(ends).unwrap_or(rest.len())
