@@ -30,6 +30,7 @@ mod path;
 mod pattern;
 mod positional;
 mod print;
+mod quick;
 mod rule;
 mod spec;
 mod value;

@@ -120,26 +120,15 @@ impl Response<'_> {
             Some(payload) => out.extend_from_slice(&payload.transcode(Encoding::Json)?.bytes),
             None => out.extend_from_slice(b"null"),
         }
+        let Answer::Error(error) = self.answer else {
+            out.extend_from_slice(rest(is_async, has_more).as_bytes());
+            return Ok(());
+        };
         out.extend_from_slice(b",\"error\":");
-        match self.answer {
-            Answer::Error(error) => write_str(out, &error.message),
-            _ => out.extend_from_slice(b"\"\""),
-        }
-        let flag = |flag: bool| if flag { "true" } else { "false" };
-        let flags = [
-            ",\"async\":",
-            flag(is_async),
-            ",\"has_more\":",
-            flag(has_more),
-            ",\"can_retry\":",
-            flag(can_retry),
-        ];
-        for text in flags {
-            out.extend_from_slice(text.as_bytes());
-        }
-        if let Answer::Error(error) = self.answer {
-            write_error(out, error);
-        }
+        write_str(out, &error.message);
+        out.extend_from_slice(b",\"async\":false,\"has_more\":false,\"can_retry\":");
+        out.extend_from_slice(if can_retry { b"true" } else { b"false" });
+        write_error(out, error);
         out.push(b'}');
         Ok(())
     }
@@ -176,6 +165,15 @@ impl Response<'_> {
             out.push(0xc2 + u8::from(flag));
         }
         Ok(Bytes::from(out))
+    }
+}
+
+/// What follows the result of a success.
+fn rest(is_async: bool, has_more: bool) -> &'static str {
+    match (is_async, has_more) {
+        (false, _) => r#","error":"","async":false,"has_more":false,"can_retry":false}"#,
+        (true, true) => r#","error":"","async":true,"has_more":true,"can_retry":false}"#,
+        (true, false) => r#","error":"","async":true,"has_more":false,"can_retry":false}"#,
     }
 }
 

@@ -127,6 +127,7 @@ impl Driver {
     /// Hands on all that has come already and that there is room for; true after the end.
     fn hand_on_waiting(&mut self) -> bool {
         let now = Instant::now();
+        let crowded = self.is_crowded();
         let mut any = false;
         let mut over = false;
         while !over && self.answers.has_room() {
@@ -137,8 +138,11 @@ impl Driver {
             any = true;
         }
         if any {
-            self.client_since = now;
             self.exchange.resume();
+        }
+        // A client whose turn it was does not get more time by getting more to take.
+        if any && !crowded {
+            self.client_since = now;
         }
         over
     }

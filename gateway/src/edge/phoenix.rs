@@ -4,6 +4,7 @@
 //! upgrade   HTTP becomes a WebSocket; who connects, from which origin, which serializer
 //! socket    one task a client: frames in, calls, frames out; joins, leaves, timers
 //! frame     what a frame says                          text, binary   how it is written
+//! quick     frames that are plainly calls              written        replies, as messages
 //! channel   one join of a topic, and its frames        calls          what has no final answer yet
 //! outbox    what waits to be written, bounded          ready          which calls may say something
 //! auth      who speaks                                 service        who answers
@@ -30,6 +31,7 @@ mod socket;
 mod tests;
 pub mod text;
 pub mod upgrade;
+mod written;
 
 pub use self::auth::{Claims, Guard, SocketAuth};
 pub use self::clock::Drain;

@@ -1,5 +1,6 @@
 //! The limiter as a whole, and both stores held against one model.
 
+mod batch;
 mod cases;
 mod model;
 mod race;

@@ -7,6 +7,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use super::keys::{KeySet, Seen, Text};
 use super::object;
 use super::path::Path;
+use super::quick;
 use super::rule::Rule;
 use super::value::ValueSeed;
 use super::{ArgTypes, Fault, MAX_FAULTS, category};
@@ -89,6 +90,18 @@ pub(super) struct Top {
 
 /// Checks that `args` is one object, and of `types` if there are any.
 pub(super) fn object(types: Option<&ArgTypes>, args: &Payload) -> Result<Top, Vec<Fault>> {
+    if args.encoding == Encoding::Json
+        && let Some(types) = types
+        && let Ok(text) = std::str::from_utf8(&args.bytes)
+        && let Some(top) = quick::object(types, text)
+    {
+        return Ok(top);
+    }
+    walk(types, args)
+}
+
+/// The same, entry by entry, noting every fault.
+pub(super) fn walk(types: Option<&ArgTypes>, args: &Payload) -> Result<Top, Vec<Fault>> {
     let mut walk = Walk::default();
     let root = Root {
         walk: &mut walk,

@@ -21,9 +21,14 @@ pub(super) fn fields(text: &str) -> Option<Fields<'_>> {
         loop {
             let (name, end) = plain_string(text, at)?;
             let start = token(bytes, end, b':')?;
-            let end = value(bytes, start)?;
-            let raw = text.get(start..end)?;
-            if let Some(bit) = put(&mut fields, name, raw)? {
+            let (raw, plain, end) = match plain_string(text, start) {
+                Some((plain, end)) => (text.get(start..end)?, Some(plain), end),
+                None => {
+                    let end = value(bytes, start)?;
+                    (text.get(start..end)?, None, end)
+                }
+            };
+            if let Some(bit) = put(&mut fields, name, raw, plain)? {
                 let again = seen & (1 << bit) != 0;
                 seen |= 1 << bit;
                 (!again).then_some(())?;
@@ -39,24 +44,33 @@ pub(super) fn fields(text: &str) -> Option<Fields<'_>> {
     (end == bytes.len()).then_some(fields)
 }
 
-/// Puts a value where it belongs: the number of its field, `Some(None)` for one that is not known,
-/// `None` for a value that is not plain.
-fn put<'a>(fields: &mut Fields<'a>, name: &str, raw: &'a str) -> Option<Option<u8>> {
+/// Puts a value where it belongs, given as it came and as plain text if it is that: the number of
+/// its field, `Some(None)` for one that is not known, `None` for a value that is not plain.
+fn put<'a>(
+    fields: &mut Fields<'a>,
+    name: &str,
+    raw: &'a str,
+    plain: Option<&'a str>,
+) -> Option<Option<u8>> {
+    let text = || match plain {
+        Some(text) => Some(Some(Cow::Borrowed(text))),
+        None => (raw == "null").then_some(None),
+    };
     Some(Some(match name {
         "request_id" => {
-            fields.request_id = text(raw)?;
+            fields.request_id = text()?;
             0
         }
         "service" => {
-            fields.service = text(raw)?;
+            fields.service = text()?;
             1
         }
         "request_type" => {
-            fields.request_type = text(raw)?;
+            fields.request_type = text()?;
             2
         }
         "version" => {
-            fields.version = text(raw)?;
+            fields.version = text()?;
             3
         }
         "user_id" => {
@@ -68,11 +82,11 @@ fn put<'a>(fields: &mut Fields<'a>, name: &str, raw: &'a str) -> Option<Option<u
             5
         }
         "idempotency_key" => {
-            fields.idempotency_key = text(raw)?;
+            fields.idempotency_key = text()?;
             6
         }
         "trace" => {
-            fields.trace = text(raw)?;
+            fields.trace = text()?;
             7
         }
         "user_roles" => {
@@ -93,14 +107,6 @@ fn put<'a>(fields: &mut Fields<'a>, name: &str, raw: &'a str) -> Option<Option<u
 
 fn present(raw: &str) -> Option<&str> {
     (raw != "null").then_some(raw)
-}
-
-fn text(raw: &str) -> Option<Option<Cow<'_, str>>> {
-    if raw == "null" {
-        return Some(None);
-    }
-    let (text, _) = plain_string(raw, 0)?;
-    Some(Some(Cow::Borrowed(text)))
 }
 
 fn number(raw: &str) -> Option<Option<u64>> {

@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use foldhash::fast::RandomState;
 use futures_util::future::BoxFuture;
@@ -138,8 +138,7 @@ impl Calls {
         };
         self.keys.remove(&in_flight.id);
         if self.slots.is_empty() && self.slots.capacity() > FEW {
-            self.slots = Slab::new();
-            self.keys.shrink_to(FEW);
+            *self = Self::default();
         }
     }
 
@@ -175,19 +174,18 @@ impl Calls {
 
     /// The next final answer of an async call. Pending if there are none.
     pub(super) fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Followed> {
-        self.poll(Kind::Late, cx, |stage, cx| match stage {
-            Stage::Late(answers) => some(answers.poll_next(cx)),
-            Stage::Opening { .. } | Stage::Streaming(_) => Poll::Pending,
-        })
+        self.poll_followed(Kind::Late, cx)
     }
 
     /// The next answer of any stream, in turns. Pending if there are none.
     pub(super) fn poll_streams(&mut self, cx: &mut Context<'_>) -> Poll<Followed> {
-        let (key, answer) = std::task::ready!(self.poll(Kind::Stream, cx, |stage, cx| {
-            match stage {
-                Stage::Streaming(answers) => some(answers.poll_next(cx)),
-                Stage::Opening { .. } | Stage::Late(_) => Poll::Pending,
-            }
+        self.poll_followed(Kind::Stream, cx)
+    }
+
+    fn poll_followed(&mut self, kind: Kind, cx: &mut Context<'_>) -> Poll<Followed> {
+        let (key, answer) = ready!(self.poll(kind, cx, |stage, cx| match stage {
+            Stage::Late(answers) | Stage::Streaming(answers) => some(answers.poll_next(cx)),
+            Stage::Opening { .. } => Poll::Pending,
         }));
         if let Some(in_flight) = self.slots.get(key)
             && !answer.is_final()

@@ -1,38 +1,20 @@
 //! One join of one topic, and the frames that a client gets on it.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use parking_lot::RwLock;
+use sluice_protocol::Payload;
 use sluice_protocol::payload::Encoding;
 use sluice_protocol::response::Answer;
 use sluice_protocol::trace::TraceContext;
-use sluice_protocol::{CallError, ErrorCode, Executed, Payload};
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::frame::Utf8Bytes;
 
 use super::frame::{Head, Ref, Vsn};
 use super::noticed::Noticed;
 use super::options::{Respond, Topic};
+use super::written::{REPLY, Status, checked, lossless, reply_of, reply_payload, unfit};
 use super::{binary, text};
 use crate::identity::Session;
-
-/// What a `phx_reply` says of the push.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Status {
-    Ok,
-    Error,
-}
-
-impl Status {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Error => "error",
-        }
-    }
-}
 
 /// A channel that a client has joined. A rejoin makes a new one.
 #[derive(Debug)]
@@ -47,6 +29,8 @@ pub(super) struct Channel {
     vsn: Vsn,
     /// The text of a push up to its payload: the same for all of them.
     push_head: Vec<u8>,
+    /// That of a reply, before the ref of its push and after it.
+    reply_head: (Vec<u8>, Vec<u8>),
 }
 
 impl Channel {
@@ -66,6 +50,13 @@ impl Channel {
         };
         let mut push_head = Vec::new();
         text::begin(vsn, &head, &mut push_head);
+        let reply_head = text::around_ref(
+            vsn,
+            &Head {
+                event: REPLY,
+                ..head
+            },
+        );
         Self {
             topic: Arc::from(topic),
             join_ref,
@@ -74,6 +65,7 @@ impl Channel {
             trace: None,
             vsn,
             push_head,
+            reply_head,
         }
     }
 
@@ -148,17 +140,24 @@ impl Channel {
             Answer::Error(_) => Status::Error,
             _ => Status::Ok,
         };
-        let head = self.head(reference);
         let made = match encoding {
             Encoding::Json => {
                 let size = response.size_hint();
                 let write = |out: &mut Vec<u8>| response.write_json(out);
-                let made = reply_bytes(self.vsn, &head, status, size, write);
+                let (before, after) = &self.reply_head;
+                let mut out = Vec::with_capacity(before.len() + after.len() + size + 64);
+                out.extend_from_slice(before);
+                text::write_ref(&mut out, reference);
+                out.extend_from_slice(after);
+                let made = reply_payload(self.vsn, out, status, write);
                 made.map_err(|e| e.to_string()).and_then(checked)
             }
             Encoding::MessagePack | Encoding::Http => response
                 .encode(encoding)
-                .map(|body| Message::Binary(binary::reply(&head, status.as_str(), &body)))
+                .map(|body| {
+                    let head = self.head(reference);
+                    Message::Binary(binary::reply(&head, status.as_str(), &body))
+                })
                 .map_err(|e| e.to_string()),
         };
         made.unwrap_or_else(|reason| {
@@ -242,69 +241,6 @@ impl Channel {
             event: &self.rules.event,
         }
     }
-}
-
-/// A `phx_reply` with a JSON response of the gateway's own, also where there is no channel.
-pub(super) fn reply(vsn: Vsn, head: &Head<'_>, status: Status, response: &str) -> Message {
-    reply_of(vsn, head, status, response.as_bytes())
-}
-
-fn reply_of(vsn: Vsn, head: &Head<'_>, status: Status, response: &[u8]) -> Message {
-    let write = |out: &mut Vec<u8>| {
-        out.extend_from_slice(response);
-        Ok::<_, Infallible>(())
-    };
-    let Ok(made) = reply_bytes(vsn, head, status, response.len(), write);
-    lossless(made)
-}
-
-/// A `phx_reply` whose response, of about `size` bytes, is written straight into it.
-fn reply_bytes<E>(
-    vsn: Vsn,
-    head: &Head<'_>,
-    status: Status,
-    size: usize,
-    write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
-) -> Result<Vec<u8>, E> {
-    let head = Head {
-        event: "phx_reply",
-        ..*head
-    };
-    let mut out = Vec::with_capacity(96 + head.topic.len() + size);
-    text::begin(vsn, &head, &mut out);
-    out.extend_from_slice(b"{\"status\":\"");
-    out.extend_from_slice(status.as_str().as_bytes());
-    out.extend_from_slice(b"\",\"response\":");
-    write(&mut out)?;
-    out.push(b'}');
-    text::finish(vsn, &mut out);
-    Ok(out)
-}
-
-/// What a worker sent is spliced in unread: that it is text shows only here.
-fn checked(out: Vec<u8>) -> Result<Message, String> {
-    Utf8Bytes::try_from(Bytes::from(out))
-        .map(Message::Text)
-        .map_err(|_| "it is not UTF-8".to_owned())
-}
-
-/// A frame that was made of text alone.
-fn lossless(out: Vec<u8>) -> Message {
-    match String::from_utf8(out) {
-        Ok(text) => Message::Text(text.into()),
-        Err(error) => Message::Text(
-            String::from_utf8_lossy(error.as_bytes())
-                .into_owned()
-                .into(),
-        ),
-    }
-}
-
-fn unfit(reason: &str) -> Answer {
-    let text = format!("the result cannot be sent in the encoding of its call: {reason}");
-    CallError::new(ErrorCode::WorkerError, text)
-        .with_executed(Executed::Yes, false)
-        .into()
 }
 
 /// The trace that the params of a join name; one that is malformed is none.

@@ -161,6 +161,21 @@ fn short<'a>(what: &'static str, text: Cow<'a, str>) -> Result<Cow<'a, str>, Fra
 
 /// Appends a frame up to where its payload goes.
 pub fn begin(vsn: Vsn, head: &Head<'_>, out: &mut Vec<u8>) {
+    before_ref(vsn, head, out);
+    write_ref(out, head.reference);
+    after_ref(vsn, head, out);
+}
+
+/// The same without its ref, for frames that differ in nothing else: what stands before it, and
+/// after it.
+pub(super) fn around_ref(vsn: Vsn, head: &Head<'_>) -> (Vec<u8>, Vec<u8>) {
+    let (mut before, mut after) = (Vec::new(), Vec::new());
+    before_ref(vsn, head, &mut before);
+    after_ref(vsn, head, &mut after);
+    (before, after)
+}
+
+fn before_ref(vsn: Vsn, head: &Head<'_>, out: &mut Vec<u8>) {
     match vsn {
         Vsn::V1 => {
             out.extend_from_slice(b"{\"topic\":");
@@ -168,14 +183,19 @@ pub fn begin(vsn: Vsn, head: &Head<'_>, out: &mut Vec<u8>) {
             out.extend_from_slice(b",\"event\":");
             write_str(out, head.event);
             out.extend_from_slice(b",\"ref\":");
-            write_ref(out, head.reference);
-            out.extend_from_slice(b",\"payload\":");
         }
         Vsn::V2 => {
             out.push(b'[');
             write_ref(out, head.join_ref);
             out.push(b',');
-            write_ref(out, head.reference);
+        }
+    }
+}
+
+fn after_ref(vsn: Vsn, head: &Head<'_>, out: &mut Vec<u8>) {
+    match vsn {
+        Vsn::V1 => out.extend_from_slice(b",\"payload\":"),
+        Vsn::V2 => {
             out.push(b',');
             write_str(out, head.topic);
             out.push(b',');
@@ -193,7 +213,7 @@ pub fn finish(vsn: Vsn, out: &mut Vec<u8>) {
     });
 }
 
-fn write_ref(out: &mut Vec<u8>, reference: Option<&Ref<'_>>) {
+pub(super) fn write_ref(out: &mut Vec<u8>, reference: Option<&Ref<'_>>) {
     match reference {
         None => out.extend_from_slice(b"null"),
         Some(Ref::Text(text)) => write_str(out, text),

@@ -12,6 +12,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
@@ -25,12 +26,13 @@ type Answer = Result<Verdict, Unavailable>;
 #[derive(Debug)]
 pub(super) struct Batch<L> {
     asker: Arc<Asker<L>>,
-    waiting: Arc<Mutex<Waiting>>,
+    /// All that goes out next: one run of the script each, mostly one.
+    waiting: Arc<Mutex<Vec<Run>>>,
 }
 
-/// What goes out next, and who asks: in the order of the question's calls.
+/// One run, and who asks: in the order of the question's calls.
 #[derive(Debug, Default)]
-struct Waiting {
+struct Run {
     question: Question,
     callers: Vec<oneshot::Sender<Answer>>,
 }
@@ -46,42 +48,41 @@ impl<L: Link + 'static> Batch<L> {
     /// Checks the limits of one call. Whoever gives up waiting is counted all the same.
     pub(super) async fn check(&self, demands: &[Demand]) -> Answer {
         let (tell, told) = oneshot::channel();
-        self.join(demands, tell);
+        if self.join(demands, tell) {
+            let (asker, waiting) = (self.asker.clone(), self.waiting.clone());
+            // Runs after all that is ready now: others join meanwhile.
+            tokio::spawn(async move {
+                let runs = std::mem::take(&mut *waiting.lock());
+                join_all(runs.into_iter().map(|run| run.go(&asker))).await;
+            });
+        }
         let ended = || Unavailable("the connection's runtime has ended".to_owned());
         told.await.unwrap_or_else(|_| Err(ended()))
     }
 
-    fn join(&self, demands: &[Demand], tell: oneshot::Sender<Answer>) {
+    /// Whether nobody waited before.
+    fn join(&self, demands: &[Demand], tell: oneshot::Sender<Answer>) -> bool {
         let mut waiting = self.waiting.lock();
-        if !waiting.question.has_room_for(demands) {
-            let full = std::mem::take(&mut *waiting);
-            let asker = self.asker.clone();
-            tokio::spawn(async move { full.go(&asker).await });
+        let is_first = waiting.is_empty();
+        let last = waiting.last();
+        if !last.is_some_and(|run| run.question.has_room_for(demands)) {
+            waiting.push(Run::default());
         }
-        let is_first = waiting.question.is_empty();
-        waiting.question.add(demands, &self.asker.keys);
-        waiting.callers.push(tell);
-        if is_first {
-            let (asker, all) = (self.asker.clone(), self.waiting.clone());
-            // Runs after all that is ready now: others join meanwhile.
-            tokio::spawn(async move {
-                let waiting = std::mem::take(&mut *all.lock());
-                waiting.go(&asker).await;
-            });
+        if let Some(run) = waiting.last_mut() {
+            run.question.add(demands, &self.asker.keys);
+            run.callers.push(tell);
         }
+        is_first
     }
 }
 
-impl Waiting {
+impl Run {
     async fn go<L: Link>(self, asker: &Asker<L>) {
-        // It went out already, because it was full.
-        if self.question.is_empty() {
-            return;
-        }
-        match asker.ask(&asker.generation, &self.question).await {
+        let answer = asker.ask(&asker.generation, &self.question).await;
+        // Whoever is gone needs no answer.
+        match answer {
             Ok(verdicts) => {
                 for (caller, verdict) in self.callers.into_iter().zip(verdicts) {
-                    // Whoever is gone needs no answer.
                     let _ = caller.send(Ok(verdict));
                 }
             }

@@ -5,7 +5,7 @@ use crate::limiter::store::{Demand, Outcome, Verdict};
 
 /// Calls that are asked about together at most; so many that one more would be hardly any cheaper.
 const MOST_CALLS: usize = 32;
-/// Limits of all of them together, unless one call has more: Redis does nothing else meanwhile.
+/// Limits of all of them together, unless the first has more: Redis does nothing else meanwhile.
 const MOST_LIMITS: usize = 128;
 
 /// Bytes that the answer has before the outcomes, and for each of them.
@@ -36,15 +36,8 @@ impl Question {
         question
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.sizes.is_empty()
-    }
-
     /// Whether one more call can be asked about by the way.
     pub(super) fn has_room_for(&self, demands: &[Demand]) -> bool {
-        if self.is_empty() {
-            return true;
-        }
         // While limits are changed, calls may differ in what they know of the same log.
         let agrees = |demand: &Demand| {
             let index = self.find(demand);

@@ -168,7 +168,7 @@ fn check(
     Ok(())
 }
 
-fn seeds(count: u64) -> impl Iterator<Item = u64> {
+pub(super) fn seeds(count: u64) -> impl Iterator<Item = u64> {
     let first = rand::random::<u64>() >> 16;
     println!("seeds from {first}");
     first..first + count
@@ -260,7 +260,7 @@ async fn whoever_waits_as_told_is_admitted_in_redis() {
     waits_as_told(&InRedis::start().await).await;
 }
 
-fn in_shadow(mut demand: Demand) -> Demand {
+pub(super) fn in_shadow(mut demand: Demand) -> Demand {
     let mut limit = demand.rule.limit.clone();
     limit.shadow = true;
     let rule = Rule {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -92,9 +92,17 @@ async fn race(redis: &TestRedis, seed: u64, layout: KeyLayout) {
                     0 => vec![mine.clone(), other.clone()],
                     _ => vec![mine.clone()],
                 };
-                let verdict = store.check(&demands).await.unwrap();
-                if verdict.outcomes.iter().all(|o| o.fits) {
-                    admitted.lock().push(log.lock().1);
+                // Where keys are spread, each limit has its own time.
+                let (calls, is_spread) = match layout {
+                    KeyLayout::One => (random.random_range(1..6), false),
+                    KeyLayout::Spread => (1, true),
+                };
+                for verdict in join_all((0..calls).map(|_| store.check(&demands))).await {
+                    let verdict = verdict.unwrap();
+                    if verdict.outcomes.iter().all(|o| o.fits) {
+                        let now = if is_spread { log.lock().1 } else { verdict.now };
+                        admitted.lock().push(now);
+                    }
                 }
                 if random.random_range(0..4) == 0 {
                     let pause = random.random_range(0..window_ms / 4);

@@ -13,7 +13,7 @@ use crate::redis_link::testing::TestRedis;
 
 use super::model::{Clocked, InRedis};
 
-async fn number(link: &RedisLink, words: &[&str]) -> i64 {
+pub(super) async fn number(link: &RedisLink, words: &[&str]) -> i64 {
     let mut command = redis::Cmd::new();
     for word in words {
         command.arg(*word);

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::{Socket, Transport, UNMATCHED};
 use crate::edge::phoenix::auth::SocketAuth;
-use crate::edge::phoenix::channel::{Channel, Status};
+use crate::edge::phoenix::channel::Channel;
 use crate::edge::phoenix::frame::{Frame, Vsn};
 use crate::edge::phoenix::service::CallService;
+use crate::edge::phoenix::written::Status;
 
 impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
     pub(super) fn on_join(&mut self, frame: Frame<'_>) {

@@ -1,4 +1,4 @@
-//! Calls: from the push that makes one to its first answer; and the push that stops a stream.
+//! Calls: from the push that makes one to its first answer.
 
 use std::sync::Arc;
 
@@ -12,11 +12,12 @@ use tokio_tungstenite::tungstenite::protocol::frame::Utf8Bytes;
 use super::{Socket, Transport};
 use crate::edge::phoenix::auth::SocketAuth;
 use crate::edge::phoenix::calls::{Key, Opening, Stage};
-use crate::edge::phoenix::channel::{Channel, Status};
+use crate::edge::phoenix::channel::Channel;
 use crate::edge::phoenix::frame::{Frame, Ref, Vsn};
 use crate::edge::phoenix::noticed::Noticed;
 use crate::edge::phoenix::quick;
 use crate::edge::phoenix::service::CallService;
+use crate::edge::phoenix::written::Status;
 use crate::idempotency::check_key;
 use crate::pipeline::Call;
 use crate::reply::Reply;
@@ -235,47 +236,6 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
             None => self.calls.remove(key),
         }
     }
-
-    /// `stop_stream`: the end frame, then the reply.
-    pub(super) fn on_stop(&mut self, channel: &Arc<Channel>, frame: &Frame<'_>) {
-        let id = request_id(&frame.payload);
-        let found = id.as_ref().is_some_and(|id| self.stop(channel, id));
-        if frame.reference.is_some() {
-            let (status, response) = if found {
-                (Status::Ok, serde_json::json!({}))
-            } else {
-                (Status::Error, serde_json::json!({ "reason": "not_found" }))
-            };
-            let (reference, encoding) = (frame.reference.as_ref(), frame.payload.encoding);
-            let reply = channel.reply_value(reference, status, &response, encoding);
-            self.outbox.push(reply);
-        }
-    }
-
-    fn stop(&mut self, channel: &Arc<Channel>, id: &RequestId) -> bool {
-        let Some(key) = self.calls.key(id) else {
-            return false;
-        };
-        let found = self.calls.get_mut(key);
-        let Some(in_flight) = found.filter(|call| Arc::ptr_eq(&call.channel, channel)) else {
-            return false;
-        };
-        match &mut in_flight.stage {
-            Stage::Streaming(_) => {
-                let encoding = in_flight.encoding;
-                let end = channel.push(id.as_str(), &Answer::StreamEnd, encoding);
-                self.outbox.push(end);
-                self.calls.remove(key);
-                true
-            }
-            // It ends as soon as it turns out to be a stream; another kind of call goes on.
-            Stage::Opening { stop, .. } => {
-                *stop = true;
-                true
-            }
-            Stage::Late(_) => false,
-        }
-    }
 }
 
 fn unauthenticated() -> CallError {
@@ -308,7 +268,7 @@ fn first_answer(
 }
 
 /// The `request_id` of a payload, where there is a valid one, whatever else is wrong.
-fn request_id(payload: &Payload) -> Option<RequestId> {
+pub(super) fn request_id(payload: &Payload) -> Option<RequestId> {
     #[derive(Deserialize)]
     struct Named {
         request_id: RequestId,

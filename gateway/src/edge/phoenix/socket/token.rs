@@ -9,9 +9,10 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::{End, Socket, Transport};
 use crate::edge::phoenix::auth::SocketAuth;
-use crate::edge::phoenix::channel::{Channel, Status};
+use crate::edge::phoenix::channel::Channel;
 use crate::edge::phoenix::frame::Frame;
 use crate::edge::phoenix::service::CallService;
+use crate::edge::phoenix::written::Status;
 use crate::identity::Session;
 
 /// The close code of sockets whose token counts no more.
