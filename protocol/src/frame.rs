@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 
+use crate::batch::Batch;
 use crate::error::{CallError, ErrorCode, ErrorSource, Executed};
 use crate::headers as h;
 use crate::payload::{Encoding, Payload};
@@ -21,6 +22,16 @@ pub enum Frame {
         /// The item.
         payload: Payload,
         /// Whether this is the stream's last word: final, no end frame follows.
+        last: bool,
+    },
+    /// Several items of a stream in one message; only where the call asked for it
+    /// ([`h::BATCH`]).
+    Items {
+        /// The number of the first; the others follow it without gaps.
+        first: u64,
+        /// The items.
+        items: Batch,
+        /// Whether the last of them is the stream's last word.
         last: bool,
     },
     /// The end of a stream; final.
@@ -58,11 +69,15 @@ pub enum InvalidFrame {
     /// A header that the kind needs is missing or malformed.
     #[error("reply header {0} is missing or malformed")]
     Header(&'static str),
+    /// The body of a batch is none.
+    #[error("its body is no batch of items, each behind its length")]
+    Items,
 }
 
 /// Reply kinds on the wire.
 mod kind {
     pub(super) const ITEM: &str = "item";
+    pub(super) const ITEMS: &str = "items";
     pub(super) const END: &str = "end";
     pub(super) const ERROR: &str = "error";
     pub(super) const BEAT: &str = "beat";
@@ -75,7 +90,7 @@ impl Frame {
     pub fn is_final(&self) -> bool {
         match self {
             Self::Result(_) | Self::End { .. } | Self::Error { .. } => true,
-            Self::Item { last, .. } => *last,
+            Self::Item { last, .. } | Self::Items { last, .. } => *last,
             Self::Beat { .. } | Self::Accepted { .. } => false,
         }
     }
@@ -128,6 +143,18 @@ impl Frame {
                 payload: payload(body)?,
                 last: get(h::LAST) == Some("true"),
             }),
+            Some(kind::ITEMS) => {
+                if get(h::HTTP).is_some() {
+                    return Err(InvalidFrame::Header(h::HTTP));
+                }
+                let (first, encoding) = (number(h::SEQ)?, encoding?);
+                let items = Batch::parse(encoding, body).ok_or(InvalidFrame::Items)?;
+                if first.checked_add(items.len() as u64).is_none() {
+                    return Err(InvalidFrame::Header(h::SEQ));
+                }
+                let last = get(h::LAST) == Some("true");
+                Ok(Self::Items { first, items, last })
+            }
             Some(kind::END) => Ok(Self::End {
                 count: number(h::SEQ)?,
             }),
@@ -168,6 +195,17 @@ impl Frame {
                     put(h::LAST, "true");
                 }
                 content(&mut put, payload)
+            }
+            Self::Items { first, items, last } => {
+                put(h::KIND, kind::ITEMS);
+                put(h::SEQ, number.format(*first));
+                if *last {
+                    put(h::LAST, "true");
+                }
+                if items.encoding() != Encoding::Json {
+                    put(h::CONTENT_TYPE, items.encoding().media_type());
+                }
+                items.bytes().clone()
             }
             Self::End { count } => {
                 put(h::KIND, kind::END);
@@ -272,6 +310,7 @@ fn encode_error(error: &CallError, mut put: impl FnMut(&'static str, &str)) -> B
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::BatchBuilder;
     use proptest::prelude::*;
     use std::collections::HashMap;
 
@@ -281,6 +320,36 @@ mod tests {
             map.insert(name, value.to_owned());
         });
         Frame::decode(|n| map.get(n).map(String::as_str), body)
+    }
+
+    fn items(encoding: Encoding, first: u64, last: bool) -> Frame {
+        let mut builder = BatchBuilder::default();
+        assert!(builder.push(b"1") && builder.push(b"22"));
+        let items = builder.take(encoding).unwrap();
+        Frame::Items { first, items, last }
+    }
+
+    #[test]
+    fn batches_that_make_no_sense() {
+        let (max, two) = (u64::MAX.to_string(), &b"\0\0\0\x011\0\0\0\x012"[..]);
+        let header = InvalidFrame::Header;
+        for (name, value, body, error) in [
+            (h::SEQ, None, two, header(h::SEQ)),
+            (h::SEQ, Some(max.as_str()), two, header(h::SEQ)),
+            (h::HTTP, Some("{}"), two, header(h::HTTP)),
+            (h::CONTENT_TYPE, Some("x"), two, header(h::CONTENT_TYPE)),
+            (h::LAST, Some("true"), b"", InvalidFrame::Items),
+            (h::LAST, None, b"\0\0\0\x02x", InvalidFrame::Items),
+        ] {
+            let get = |n: &str| match n {
+                h::KIND => Some("items"),
+                n if n == name => value,
+                h::SEQ => Some("1"),
+                _ => None,
+            };
+            let read = Frame::decode(get, Bytes::from_static(body));
+            assert_eq!(read, Err(error), "{name}: {value:?}");
+        }
     }
 
     #[test]
@@ -316,6 +385,8 @@ mod tests {
             Frame::Accepted {
                 instance: "i".into(),
             },
+            items(Encoding::Json, 1, false),
+            items(Encoding::MessagePack, 7, true),
         ] {
             assert_eq!(round_trip(&frame), Ok(frame));
         }
@@ -354,7 +425,7 @@ mod tests {
     proptest! {
         #[test]
         fn strangers_replies_never_panic(
-            kind in proptest::option::of(prop_oneof!["item|end|error|beat|accepted", ".{0,9}"]),
+            kind in proptest::option::of(prop_oneof!["items?|end|error|beat|accepted", ".{0,9}"]),
             seq in proptest::option::of(".{0,22}"),
             rest in ".{0,40}",
             body in proptest::collection::vec(any::<u8>(), 0..60),

@@ -32,6 +32,9 @@ pub const TRACEPARENT: &str = "traceparent";
 pub const TRACESTATE: &str = "tracestate";
 /// `<items>,<bytes>`: what a stream may send before it needs more credit.
 pub const CREDIT: &str = "Sluice-Credit";
+/// `1` in the call of a stream: its caller understands batches ([`crate::batch`]). Absent, or of a
+/// form that is not known: each item has to come by itself.
+pub const BATCH: &str = "Sluice-Batch";
 /// `pending`: the SDK checks permission and args, after its own changes.
 pub const PERMISSION: &str = "Sluice-Permission";
 /// The version that the client named, percent-encoded: only where [`PERMISSION`] is `pending`, and
@@ -45,9 +48,10 @@ pub const CHUNK: &str = "Sluice-Chunk";
 pub const SIZE: &str = "Sluice-Size";
 /// What a reply is: see [`crate::frame`]. Absent: a result or an error.
 pub const KIND: &str = "Sluice-Kind";
-/// A stream item's number from 1; in beats and ends: how many items were sent.
+/// A stream item's number from 1, of a batch the first item's; in beats and ends: how many items were sent.
 pub const SEQ: &str = "Sluice-Seq";
-/// `true` on an item that is the stream's last word: no end follows.
+/// `true` on an item that is the stream's last word, or on a batch whose last item is: no end
+/// follows.
 pub const LAST: &str = "Sluice-Last";
 /// The head of an HTTP message, in calls to resources and their answers: see [`crate::http`].
 pub const HTTP: &str = "Sluice-Http";
@@ -149,6 +153,8 @@ pub struct CallHeaders {
     pub traceparent: Option<String>,
     /// Initial credit; streams only.
     pub credit: Option<Credit>,
+    /// Whether the caller understands batches of items; streams only.
+    pub batch: bool,
     /// Encoding of the args, and of the result that is wanted.
     pub encoding: Encoding,
 }
@@ -184,6 +190,8 @@ pub struct BorrowedCallHeaders<'a> {
     pub traceparent: Option<&'a str>,
     /// Initial credit; streams only.
     pub credit: Option<Credit>,
+    /// Whether the caller understands batches of items; streams only.
+    pub batch: bool,
     /// Encoding of the args, and of the result that is wanted.
     pub encoding: Encoding,
 }
@@ -224,6 +232,9 @@ impl BorrowedCallHeaders<'_> {
         if let Some(credit) = self.credit {
             put(CREDIT, &credit.to_value());
         }
+        if self.batch {
+            put(BATCH, "1");
+        }
     }
 }
 
@@ -238,6 +249,7 @@ impl CallHeaders {
             attempt: self.attempt,
             traceparent: self.traceparent.as_deref(),
             credit: self.credit,
+            batch: self.batch,
             encoding: self.encoding,
         };
         borrowed.encode(put);
@@ -294,6 +306,7 @@ impl CallHeaders {
             credit: get(CREDIT)
                 .map(|v| Credit::parse(v).ok_or(InvalidHeaders::Malformed(CREDIT)))
                 .transpose()?,
+            batch: get(BATCH) == Some("1"),
             encoding: encoding.ok_or(InvalidHeaders::Malformed(CONTENT_TYPE))?,
         })
     }
@@ -334,6 +347,7 @@ mod tests {
                 items: 64,
                 bytes: 262_144,
             }),
+            batch: true,
             encoding: Encoding::MessagePack,
         };
         let mut map = HashMap::new();

@@ -34,6 +34,7 @@
 //! ```
 
 pub mod argument;
+pub mod batch;
 pub mod change;
 pub mod error;
 pub mod frame;

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
+use sluice_protocol::batch::BatchBuilder;
 use sluice_protocol::function::{FunctionSpec, ServiceConfig};
 use sluice_protocol::headers::{CallHeaders, Credit};
 use sluice_protocol::registry::{
@@ -162,6 +163,7 @@ fn call_headers() {
             items: 64,
             bytes: 262_144,
         }),
+        batch: true,
         encoding: Encoding::MessagePack,
     };
     let least = CallHeaders {
@@ -172,6 +174,7 @@ fn call_headers() {
         attempt: 1,
         traceparent: None,
         credit: None,
+        batch: false,
         encoding: Encoding::Json,
     };
     let mut out = Map::new();
@@ -192,6 +195,19 @@ fn worker_error() -> CallError {
     error.custom_code = Some("user_not_found".into());
     error.status = Some(404);
     error
+}
+
+fn items(encoding: Encoding, items: &[&[u8]], last: bool) -> Frame {
+    let mut builder = BatchBuilder::default();
+    for item in items {
+        assert!(builder.push(item));
+    }
+    let items = builder.take(encoding).unwrap();
+    Frame::Items {
+        first: 3,
+        items,
+        last,
+    }
 }
 
 #[test]
@@ -221,6 +237,14 @@ fn replies() {
             item(Payload::message_pack(vec![0xc3]), false),
         ),
         ("last item", item(value(), true)),
+        (
+            "items",
+            items(Encoding::Json, &[br#"{"n": 1.0}"#, b"2"], false),
+        ),
+        (
+            "last items as MessagePack",
+            items(Encoding::MessagePack, &[&[0xc3], &[0xc2]], true),
+        ),
         ("end", Frame::End { count: 3 }),
         ("error of the function", error(worker_error())),
         ("error of the worker", error(overloaded)),

@@ -92,6 +92,7 @@ impl<T> Call<T> {
                     deadline_ms: millis(left),
                     attempt: 1,
                     credit: None,
+                    batch: false,
                     encoding: Encoding::Json,
                     ..ctx.headers().clone()
                 },

@@ -21,6 +21,7 @@ pub(crate) mod execute;
 pub(crate) mod intake;
 pub(crate) mod messages;
 pub(crate) mod outbound;
+pub(crate) mod outlet;
 pub(crate) mod register;
 pub(crate) mod reply;
 pub(crate) mod running;

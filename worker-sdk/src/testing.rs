@@ -24,9 +24,10 @@ use crate::context::{self, Context};
 use crate::error::Error;
 use crate::function::Body;
 use crate::runtime::execute::{Done, invoke};
+use crate::runtime::outlet::Sink;
 use crate::runtime::running::{EndReason, Opening, Running};
 use crate::runtime::service::CheckedService;
-use crate::runtime::stream::{Lane, Sink};
+use crate::runtime::stream::Lane;
 
 type Answer = Arc<dyn Fn(Value) -> Result<Value, Error> + Send + Sync>;
 
@@ -230,6 +231,7 @@ impl TestWorker {
                 attempt: 1,
                 traceparent: None,
                 credit: None,
+                batch: false,
                 encoding: Encoding::Json,
             },
             service: spec.service.clone(),

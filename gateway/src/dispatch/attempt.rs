@@ -250,7 +250,7 @@ impl Attempt {
         let named = match frame {
             Frame::Beat { instance, .. } | Frame::Accepted { instance } => Some(instance),
             Frame::Error { instance, .. } => instance.as_ref(),
-            Frame::Result(_) | Frame::Item { .. } | Frame::End { .. } => None,
+            Frame::Result(_) | Frame::Item { .. } | Frame::Items { .. } | Frame::End { .. } => None,
         };
         if let Some(name) = named {
             self.held_by(link, variant, name);

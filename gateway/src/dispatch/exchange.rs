@@ -308,7 +308,7 @@ impl Exchange {
                 "a {kind:?} function sent {}",
                 match frame {
                     Frame::Result(_) => "a result",
-                    Frame::Item { .. } => "a stream item",
+                    Frame::Item { .. } | Frame::Items { .. } => "a stream item",
                     Frame::End { .. } => "a stream's end",
                     _ => "an unexpected frame",
                 }

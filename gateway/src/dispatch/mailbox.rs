@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use sluice_protocol::Frame;
+use sluice_protocol::batch::Batch;
 
 /// What can happen to an attempt from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +57,46 @@ fn size(delivery: &Delivery) -> usize {
     }
 }
 
+impl State {
+    /// False if it was too much.
+    fn put(&mut self, delivery: Delivery, bounds: Bounds) -> bool {
+        // What comes after a beat says as much: a reader that is slow must not pile them up.
+        if matches!(delivery, Delivery::Frame(_))
+            && matches!(self.queue.back(), Some(Delivery::Frame(Frame::Beat { .. })))
+        {
+            self.queue.pop_back();
+        }
+        let bytes = self.bytes + size(&delivery);
+        let over = self.queue.len() >= bounds.items || bytes > bounds.bytes;
+        let delivery = if over { Delivery::Overflow } else { delivery };
+        self.closed = match &delivery {
+            Delivery::Frame(frame) => frame.is_final(),
+            Delivery::Overflow | Delivery::NoResponders | Delivery::Malformed(_) => true,
+            Delivery::Disconnected | Delivery::Reconnected => false,
+        };
+        if !over {
+            self.bytes = bytes;
+        }
+        self.queue.push_back(delivery);
+        !over
+    }
+
+    /// The items of a batch, as if each had come by itself.
+    ///
+    /// They share the batch's bytes. Of the batches that wait only the foremost can be read in
+    /// part, so the bytes that are held beyond those that are counted are one message's at most.
+    fn put_all(&mut self, first: u64, items: &Batch, last: bool, bounds: Bounds) -> bool {
+        items.items().enumerate().all(|(index, payload)| {
+            let item = Frame::Item {
+                seq: first + index as u64,
+                payload,
+                last: last && index + 1 == items.len(),
+            };
+            self.put(Delivery::Frame(item), bounds)
+        })
+    }
+}
+
 impl Mailbox {
     /// An empty mailbox.
     #[must_use]
@@ -67,37 +108,22 @@ impl Mailbox {
         }
     }
 
-    /// Puts a delivery in. Returns false if it was dropped, because a final one or an overflow
-    /// stands before it.
+    /// Puts a delivery in; a batch as the items that it holds, each of which counts. Returns false
+    /// if it was dropped, or a part of it, because a final one or an overflow stands before it.
     pub fn push(&self, delivery: Delivery) -> bool {
         let mut state = self.state.lock();
         if state.closed {
             return false;
         }
-        // What comes after a beat says as much: a reader that is slow must not pile them up.
-        if matches!(delivery, Delivery::Frame(_))
-            && matches!(
-                state.queue.back(),
-                Some(Delivery::Frame(Frame::Beat { .. }))
-            )
-        {
-            state.queue.pop_back();
-        }
-        let bytes = state.bytes + size(&delivery);
-        let over = state.queue.len() >= self.bounds.items || bytes > self.bounds.bytes;
-        let delivery = if over { Delivery::Overflow } else { delivery };
-        state.closed = match &delivery {
-            Delivery::Frame(frame) => frame.is_final(),
-            Delivery::Overflow | Delivery::NoResponders | Delivery::Malformed(_) => true,
-            Delivery::Disconnected | Delivery::Reconnected => false,
+        let taken = match delivery {
+            Delivery::Frame(Frame::Items { first, items, last }) => {
+                state.put_all(first, &items, last, self.bounds)
+            }
+            delivery => state.put(delivery, self.bounds),
         };
-        if !over {
-            state.bytes = bytes;
-        }
-        state.queue.push_back(delivery);
         drop(state);
         self.waker.wake();
-        !over
+        taken
     }
 
     /// Whether nothing waits.
@@ -131,7 +157,8 @@ impl Mailbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sluice_protocol::Payload;
+    use sluice_protocol::batch::BatchBuilder;
+    use sluice_protocol::{Encoding, Payload};
 
     fn item(seq: u64, bytes: usize) -> Delivery {
         Delivery::Frame(Frame::Item {
@@ -171,6 +198,54 @@ mod tests {
             assert!(!mailbox.push(item(4, 1)));
             assert_eq!(mailbox.try_next(), Some(item(1, 1)));
             assert_eq!(mailbox.try_next(), Some(item(2, 1)));
+            assert_eq!(mailbox.try_next(), Some(Delivery::Overflow));
+            assert_eq!(mailbox.try_next(), None);
+        }
+    }
+
+    fn batch(first: u64, items: &[&[u8]], last: bool) -> Delivery {
+        let mut builder = BatchBuilder::default();
+        for item in items {
+            assert!(builder.push(item));
+        }
+        let items = builder.take(Encoding::Json).unwrap();
+        Delivery::Frame(Frame::Items { first, items, last })
+    }
+
+    #[test]
+    fn a_batch_is_read_item_by_item() {
+        let mailbox = Mailbox::new(Bounds {
+            items: 8,
+            bytes: 100,
+        });
+        assert!(mailbox.push(batch(1, &[b"1"], false)));
+        assert!(mailbox.push(beat(1)));
+        assert!(mailbox.push(batch(2, &[b"11", b"1"], true)));
+        assert!(!mailbox.push(item(4, 1)), "the last item was the end");
+        assert_eq!(mailbox.try_next(), Some(item(1, 1)));
+        assert_eq!(mailbox.try_next(), Some(item(2, 2)));
+        assert_eq!(
+            mailbox.try_next(),
+            Some(Delivery::Frame(Frame::Item {
+                seq: 3,
+                payload: Payload::json("1"),
+                last: true
+            }))
+        );
+        assert_eq!(mailbox.try_next(), None);
+        assert_eq!(mailbox.state.lock().bytes, 0);
+    }
+
+    #[test]
+    fn each_item_of_a_batch_counts() {
+        for (items, bytes) in [(3, 100), (10, 3)] {
+            let mailbox = Mailbox::new(Bounds { items, bytes });
+            assert!(mailbox.push(batch(1, &[b"1", b"1"], false)));
+            assert!(!mailbox.push(batch(3, &[b"1", b"1"], true)));
+            assert!(!mailbox.push(item(5, 0)));
+            for seq in 1..=3 {
+                assert_eq!(mailbox.try_next(), Some(item(seq, 1)));
+            }
             assert_eq!(mailbox.try_next(), Some(Delivery::Overflow));
             assert_eq!(mailbox.try_next(), None);
         }

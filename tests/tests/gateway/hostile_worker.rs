@@ -139,11 +139,17 @@ on_each_broker! {
         .await
         .unwrap();
         let accepted = [("Sluice-Kind", "accepted"), ("Sluice-Instance", "evil-1")];
-        // What follows item 1, and the code that the stream must end with.
-        type Frame = [(&'static str, &'static str); 2];
-        let rows: [(Option<Frame>, &str); 3] = [
-            (Some([("Sluice-Kind", "item"), ("Sluice-Seq", "7")]), "stream_lost"),
-            (Some([("Sluice-Kind", "end"), ("Sluice-Seq", "9")]), "stream_lost"),
+        // Kind, number and body of what follows item 1, and the code that the stream must end with.
+        let many = "\0\0\0\u{1}2".repeat(1000);
+        let rows = [
+            (Some(("item", "7", "2")), "stream_lost"),
+            (Some(("end", "9", "")), "stream_lost"),
+            (Some(("items", "3", "\0\0\0\u{1}2")), "stream_lost"),
+            (Some(("items", "2", "\0\0\0\u{9}2")), "worker_error"),
+            (Some(("items", "2", "")), "worker_error"),
+            (Some(("items", "2", "\0\0\0\u{1}}")), "worker_error"),
+            (Some(("items", "18446744073709551615", "\0\0\0\u{1}2")), "worker_error"),
+            (Some(("items", "2", &many)), "worker_error"),
             (None, "stream_lost timeout"),
         ];
         for (then, codes) in rows {
@@ -155,8 +161,8 @@ on_each_broker! {
             let message = evil.next().await;
             evil.reply(&message, &accepted, "").await;
             evil.reply(&message, &[("Sluice-Kind", "item"), ("Sluice-Seq", "1")], "1").await;
-            if let Some(headers) = then {
-                evil.reply(&message, &headers, "2").await;
+            if let Some((kind, seq, body)) = then {
+                evil.reply(&message, &[("Sluice-Kind", kind), ("Sluice-Seq", seq)], body).await;
             }
             let events = call.await.unwrap().stream().unwrap().collect().await.unwrap();
             let last = events.last().unwrap().envelope().unwrap();

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may do what tests may")]
 
+mod batches;
 mod broker_restart;
 mod calls;
 mod deploy;

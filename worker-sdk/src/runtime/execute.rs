@@ -1,6 +1,7 @@
 //! One call, from its place in the queue to its final frame.
 
 use std::any::Any;
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -10,11 +11,12 @@ use sluice_protocol::{ErrorCode, Executed, Frame, Payload};
 use tokio::time::Instant;
 
 use super::intake::Incoming;
+use super::outlet::Sink;
 use super::reply::Replier;
 use super::running::Running;
 use super::service::Entry;
 use super::shared::Shared;
-use super::stream::{Lane, Sink};
+use super::stream::Lane;
 use super::table::Held;
 use crate::change::run::Translation;
 use crate::context::{self, Context};
@@ -88,7 +90,7 @@ async fn run(
     if call.is_late(Instant::now()) {
         return Ok(Done::TooLate);
     }
-    let encoding = incoming.headers.encoding;
+    let (encoding, batches) = (incoming.headers.encoding, incoming.headers.batch);
     let translation = translation(entry, incoming.pending.as_deref())?;
     let args = match &translation {
         Some(t) => caught(|| t.request(&entry.spec, &incoming.headers.identity, incoming.args))?,
@@ -105,7 +107,11 @@ async fn run(
         outbound: shared.outbound.clone(),
     });
     let sink = || Sink::Nats(replier.clone());
-    let lane = || Lane::new(call.clone(), sink(), encoding).translated(translation.clone());
+    let lane = || {
+        Lane::new(call.clone(), sink(), encoding)
+            .translated(translation.clone())
+            .batching(batches)
+    };
     let done = invoke(&entry.body, ctx, args, call, lane).await;
     match (done, &translation) {
         (Ok(Done::Result(result)), Some(t)) => caught(|| t.response(result)).map(Done::Result),
@@ -142,16 +148,39 @@ pub(crate) async fn invoke(
     lane: impl FnOnce() -> Lane,
 ) -> Result<Done, Error> {
     call.start();
-    let work = async {
-        match body {
-            Body::Unary(handler) => handler(ctx, args).await.map(Done::Result),
-            Body::Stream(handler) => {
-                let lane = lane();
-                handler(ctx, args, lane.clone()).await?;
-                Ok(lane.finish().await.map_or(Done::LastItem, Done::End))
-            }
+    let handler = match body {
+        Body::Unary(handler) => {
+            let work = async { handler(ctx, args).await.map(Done::Result) };
+            return guarded(call, work).await;
         }
+        Body::Stream(handler) => handler,
     };
+    let lane = lane();
+    let outcome = guarded(call, async {
+        let work = async {
+            handler(ctx, args, lane.clone()).await?;
+            Ok(lane.finish().await.map_or(Done::LastItem, Done::End))
+        };
+        // Whenever the handler waits, what it has sent leaves.
+        tokio::select! {
+            biased;
+            outcome = work => outcome,
+            never = lane.flow() => match never {},
+        }
+    })
+    .await;
+    // What was sent before an error goes before it, unless nobody listens any more.
+    if outcome.is_err() && !call.cancel.is_cancelled() {
+        lane.flush().await;
+    }
+    outcome
+}
+
+/// Work of a handler, up to its end, its panic, or the end of its call.
+async fn guarded(
+    call: &Running,
+    work: impl Future<Output = Result<Done, Error>>,
+) -> Result<Done, Error> {
     // The handler's future is dropped within, so that a panic of its destructors is caught too.
     let guarded = AssertUnwindSafe(async {
         tokio::select! {

@@ -271,6 +271,7 @@ fn plain_call<'a>(
         attempt: 1,
         traceparent: get(h::TRACEPARENT).map(str::to_owned),
         credit: None,
+        batch: false,
         encoding,
     };
     Ok((headers, limit))

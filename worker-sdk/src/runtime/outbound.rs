@@ -159,7 +159,7 @@ async fn wait(
             Frame::Accepted { .. } => {}
             // It beats, so its silence can be heard from now on.
             Frame::Beat { .. } => limit = deadline.min(Instant::now() + SILENCE),
-            Frame::Item { .. } | Frame::End { .. } => {
+            Frame::Item { .. } | Frame::Items { .. } | Frame::End { .. } => {
                 return Err(unusable(request, &"it answers with a stream"));
             }
         }

@@ -68,7 +68,12 @@ impl Replier {
         }
     }
 
-    /// An item of a stream.
+    /// Bytes that the broker takes in one message, headers included.
+    pub(crate) fn max_payload(&self) -> usize {
+        self.client.max_payload()
+    }
+
+    /// An item of a stream, or several in one message.
     pub(crate) async fn item(&self, frame: &Frame) -> Result<(), Error> {
         match self.send(frame).await {
             Ok(()) => Ok(()),
@@ -83,9 +88,10 @@ impl Replier {
     fn too_large(&self, what: &str, frame: &Frame) -> Error {
         let size = match frame {
             Frame::Result(payload) | Frame::Item { payload, .. } => payload.bytes.len(),
+            Frame::Items { items, .. } => items.bytes().len(),
             _ => 0,
         };
-        let limit = self.client.max_payload();
+        let limit = self.max_payload();
         Error::of(
             ErrorCode::PayloadTooLarge,
             format!("the {what} has {size} bytes, above the broker's limit of {limit}"),

@@ -224,14 +224,17 @@ impl Running {
     ///
     /// One item may go beyond the granted bytes, or an item larger than the window never could.
     pub(crate) async fn credit_for(&self, seq: u64, bytes: u64) -> Result<(), Error> {
+        let allows = |credit: Credit| seq <= credit.items && bytes <= credit.bytes;
         if let Some(window) = &self.window {
-            loop {
+            // Mostly there is enough, and nothing to listen for.
+            let mut enough = allows(window.state.lock().credit);
+            while !enough {
                 let changed = window.changed.notified();
                 tokio::pin!(changed);
                 // Listens from here on, so that no grant falls between the look and the wait.
                 changed.as_mut().enable();
-                let credit = window.state.lock().credit;
-                if seq <= credit.items && bytes <= credit.bytes {
+                enough = allows(window.state.lock().credit);
+                if enough {
                     break;
                 }
                 tokio::select! {

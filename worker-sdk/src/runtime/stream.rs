@@ -1,14 +1,14 @@
 //! The sending half of a stream: numbers items, waits for credit, ends once.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
-use parking_lot::Mutex as SyncMutex;
-use sluice_protocol::{Encoding, Frame, Payload};
+use sluice_protocol::{Encoding, Payload};
 use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::task::unconstrained;
 
-use super::reply::Replier;
+use super::outlet::{Outlet, Sink};
 use super::running::Running;
 use crate::change::run::Translation;
 use crate::error::Error;
@@ -22,19 +22,13 @@ pub struct Lane(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     call: Arc<Running>,
-    sink: Sink,
+    outlet: Outlet,
     encoding: Encoding,
     translation: Option<Arc<Translation>>,
+    /// Items that were taken; they are on their way, or about to be.
+    taken: AtomicU64,
     // Held across a send, so that items leave in the order of their numbers.
     state: Mutex<State>,
-}
-
-#[derive(Debug)]
-pub(crate) enum Sink {
-    /// The caller's inbox.
-    Nats(Replier),
-    /// A test's list.
-    Memory(Arc<SyncMutex<Vec<Bytes>>>),
 }
 
 #[derive(Debug, Default)]
@@ -47,10 +41,11 @@ struct State {
 impl Lane {
     pub(crate) fn new(call: Arc<Running>, sink: Sink, encoding: Encoding) -> Self {
         Self(Arc::new(Inner {
+            outlet: Outlet::new(call.clone(), sink, encoding),
             call,
-            sink,
             encoding,
             translation: None,
+            taken: AtomicU64::new(0),
             state: Mutex::default(),
         }))
     }
@@ -63,15 +58,23 @@ impl Lane {
         self
     }
 
+    /// The same lane, whose items may travel together if the caller understands that.
+    pub(crate) fn batching(mut self, batches: bool) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.outlet.set_batching(batches);
+        }
+        self
+    }
+
     pub(crate) fn encoding(&self) -> Encoding {
         self.0.encoding
     }
 
     pub(crate) fn sent(&self) -> u64 {
-        self.0.call.sent()
+        self.0.taken.load(Ordering::Acquire)
     }
 
-    /// Sends one item within the credit.
+    /// Sends one item within the credit. Needs [`Self::flow`] at its side.
     pub(crate) async fn send(&self, payload: Payload, last: bool) -> Result<(), Error> {
         let mut state = self.0.state.lock().await;
         if state.closed {
@@ -84,34 +87,40 @@ impl Lane {
         };
         let size = payload.bytes.len() as u64;
         self.0.call.credit_for(seq, state.bytes).await?;
-        self.0.sink.put(seq, payload, last).await?;
-        self.0.call.item_sent(seq, Instant::now());
+        self.0.outlet.put(seq, payload, last).await?;
+        // No wait in between: what was taken has its number, even if the sender is dropped now.
         state.items = seq;
         state.bytes += size;
         state.closed = last;
+        self.0.taken.store(seq, Ordering::Release);
+        if last {
+            self.0.outlet.flush().await?;
+        }
         Ok(())
+    }
+
+    /// Lets the items go that handlers have sent; runs beside the handler, and after it in turn.
+    ///
+    /// A handler that never waits would use up the task's budget before it comes to this.
+    pub(crate) async fn flow(&self) -> Infallible {
+        unconstrained(self.0.outlet.flow()).await
+    }
+
+    /// Makes sure that what was sent is on its way, also while another sender waits for credit.
+    pub(crate) async fn flush(&self) {
+        if let Err(error) = self.0.outlet.flush().await {
+            tracing::debug!(%error, "the last items of a stream were not sent");
+        }
     }
 
     /// Closes the stream; the count of its items, or nothing where the last item said so.
     pub(crate) async fn finish(&self) -> Option<u64> {
         let mut state = self.0.state.lock().await;
         let open = !std::mem::replace(&mut state.closed, true);
+        // If this fails the connection is closed for good, or the gateway sees by the count that
+        // items are missing.
+        self.flush().await;
         open.then_some(state.items)
-    }
-}
-
-impl Sink {
-    async fn put(&self, seq: u64, payload: Payload, last: bool) -> Result<(), Error> {
-        match self {
-            Self::Nats(replier) => {
-                let frame = Frame::Item { seq, payload, last };
-                replier.item(&frame).await
-            }
-            Self::Memory(items) => {
-                items.lock().push(payload.bytes);
-                Ok(())
-            }
-        }
     }
 }
 
@@ -119,7 +128,9 @@ impl Sink {
 mod tests {
     use super::super::running::{EndReason, opening};
     use super::*;
+    use bytes::Bytes;
     use futures_util::FutureExt;
+    use parking_lot::Mutex as SyncMutex;
     use sluice_protocol::function::ResponseType;
     use sluice_protocol::headers::Credit;
 
@@ -154,5 +165,61 @@ mod tests {
         call.end(EndReason::Cancelled(String::new()));
         assert_eq!(second.await.unwrap_err().code(), "cancelled");
         assert_eq!(items.lock().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn items_that_wait_leave_before_the_end_and_not_after_a_cancel() {
+        let (lane, call, items) = lane(None);
+        let lane = lane.batching(true);
+        for n in 1..=3 {
+            let item = Payload::json(n.to_string());
+            lane.send(item, false).await.unwrap();
+        }
+        assert_eq!((lane.sent(), call.sent()), (3, 0));
+        assert_eq!(lane.finish().await, Some(3));
+        assert_eq!((items.lock().len(), call.sent()), (3, 3));
+
+        let (lane, call, items) = self::lane(None);
+        let lane = lane.batching(true);
+        lane.send(Payload::json("1"), false).await.unwrap();
+        call.end(EndReason::Cancelled(String::new()));
+        let error = lane.send(Payload::json("2"), true).await.unwrap_err();
+        assert_eq!(error.code(), "cancelled");
+        drop(lane);
+        assert!(items.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_credit_does_not_keep_back_what_it_was_spent_on() {
+        let credit = Credit {
+            items: 2,
+            bytes: 100,
+        };
+        let (lane, call, items) = lane(Some(credit));
+        let lane = lane.batching(true);
+        let sender = tokio::spawn({
+            let lane = lane.clone();
+            async move {
+                for n in 1..=3 {
+                    let item = Payload::json(n.to_string());
+                    lane.send(item, n == 3).await.unwrap();
+                }
+            }
+        });
+        let flow = lane.flow();
+        tokio::pin!(flow);
+        while call.sent() < 2 {
+            assert!(flow.as_mut().now_or_never().is_none());
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(items.lock().len(), 2);
+        let more = Credit {
+            items: 3,
+            bytes: 100,
+        };
+        call.grant(more, tokio::time::Instant::now());
+        sender.await.unwrap();
+        assert_eq!(lane.finish().await, None, "the last item was the end");
+        assert_eq!(*items.lock(), ["1", "2", "3"]);
     }
 }

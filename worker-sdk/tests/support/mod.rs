@@ -295,6 +295,7 @@ pub fn call_headers() -> CallHeaders {
         attempt: 1,
         traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into()),
         credit: None,
+        batch: false,
         encoding: Encoding::Json,
     }
 }

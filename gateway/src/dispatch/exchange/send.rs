@@ -224,6 +224,8 @@ impl Exchange {
             attempt: self.attempts + 1,
             traceparent: parent,
             credit: self.is_stream().then(|| self.credit()),
+            // Pieces of a resource have a head of their own.
+            batch: self.is_stream() && self.call.http().is_none(),
             encoding: self.call.encoding(),
         }
     }

@@ -1,0 +1,229 @@
+//! Where the items of a stream leave: those that are ready together go in one message.
+//!
+//! Nothing waits for more to come. Items gather while the handler runs, and leave as soon as it
+//! waits for anything, when a message is full, and before the stream's last word.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use parking_lot::Mutex as SyncMutex;
+use sluice_protocol::batch::BatchBuilder;
+use sluice_protocol::{Encoding, ErrorCode, Executed, Frame, Payload};
+use tokio::sync::{Mutex, Notify};
+use tokio::time::Instant;
+
+use super::reply::Replier;
+use super::running::Running;
+use crate::error::Error;
+
+/// Most items of one message.
+const MAX_ITEMS: usize = 64;
+/// Most bytes of a message with several items, and a quarter of what the broker takes.
+const MAX_BYTES: usize = 128 * 1024;
+
+/// What takes the frames of a stream.
+#[derive(Debug)]
+pub(crate) enum Sink {
+    /// The caller's inbox.
+    Nats(Replier),
+    /// A test's list of items.
+    Memory(Arc<SyncMutex<Vec<Bytes>>>),
+    /// A list of frames, each of which needs a permit.
+    #[cfg(test)]
+    Gated(Arc<SyncMutex<Vec<Frame>>>, Arc<tokio::sync::Semaphore>),
+}
+
+/// Hands items over in the order in which they are put in.
+#[derive(Debug)]
+pub(crate) struct Outlet {
+    call: Arc<Running>,
+    sink: Sink,
+    encoding: Encoding,
+    /// Whether the caller understands batches.
+    batches: bool,
+    gathered: SyncMutex<Gathered>,
+    /// What is being handed over, with the number of its last item. It stays here when whoever
+    /// does it is dropped meanwhile, so that the next one goes on with it.
+    leaving: Mutex<Option<(Frame, u64)>>,
+    /// Something was gathered.
+    ready: Notify,
+    /// Items were lost: nothing may follow them.
+    broken: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Gathered {
+    items: BatchBuilder,
+    first: u64,
+    last: bool,
+}
+
+impl Outlet {
+    pub(crate) fn new(call: Arc<Running>, sink: Sink, encoding: Encoding) -> Self {
+        Self {
+            call,
+            sink,
+            encoding,
+            batches: false,
+            gathered: SyncMutex::default(),
+            leaving: Mutex::default(),
+            ready: Notify::new(),
+            broken: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether items may travel together, or each goes at once and by itself.
+    pub(crate) fn set_batching(&mut self, batches: bool) {
+        self.batches = batches;
+    }
+
+    /// Takes item `seq`. Where this is dropped before it is done, it was not taken.
+    ///
+    /// After the stream's last one [`Self::flush`] has to follow.
+    pub(crate) async fn put(&self, seq: u64, payload: Payload, last: bool) -> Result<(), Error> {
+        if !self.may_gather(&payload) {
+            self.flush().await?;
+            let frame = Frame::Item { seq, payload, last };
+            self.sink.put(&frame).await?;
+            self.call.item_sent(seq, Instant::now());
+            return Ok(());
+        }
+        if !self.gathered.lock().has_room(&payload, self.sink.limit()) {
+            self.flush().await?;
+        }
+        self.check()?;
+        let first = self.gathered.lock().push(seq, &payload, last);
+        if first {
+            self.ready.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Whether the item may travel with others. Those that may not are larger than a message of
+    /// several, or pieces of resources, which have heads.
+    fn may_gather(&self, payload: &Payload) -> bool {
+        self.batches
+            && payload.encoding == self.encoding
+            && Gathered::default().has_room(payload, self.sink.limit())
+    }
+
+    /// Hands over what is there, whenever there is something.
+    pub(crate) async fn flow(&self) -> Infallible {
+        loop {
+            self.ready.notified().await;
+            if let Err(error) = self.flush().await {
+                tracing::debug!(%error, "items of a stream were not sent");
+            }
+        }
+    }
+
+    /// Hands over all that was taken.
+    pub(crate) async fn flush(&self) -> Result<(), Error> {
+        if !self.batches {
+            return Ok(());
+        }
+        let mut leaving = self.leaving.lock().await;
+        self.leave(&mut leaving).await?;
+        *leaving = self.gathered.lock().take(self.encoding);
+        self.leave(&mut leaving).await
+    }
+
+    async fn leave(&self, leaving: &mut Option<(Frame, u64)>) -> Result<(), Error> {
+        self.check()?;
+        if let Some((frame, seq)) = leaving {
+            let sent = self.sink.put(frame).await;
+            let seq = *seq;
+            *leaving = None;
+            if sent.is_err() {
+                self.broken.store(true, Ordering::Release);
+                return self.check();
+            }
+            self.call.item_sent(seq, Instant::now());
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        if !self.broken.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let text =
+            "items could not be sent: the worker stops, or its broker takes less than it did";
+        Err(Error::of(ErrorCode::StreamLost, text).executed(Executed::Yes))
+    }
+}
+
+impl Gathered {
+    fn has_room(&self, payload: &Payload, limit: usize) -> bool {
+        self.items.len() < MAX_ITEMS && self.items.size_with(payload.bytes.len()) <= limit
+    }
+
+    /// Whether it is the first one.
+    fn push(&mut self, seq: u64, payload: &Payload, last: bool) -> bool {
+        let first = self.items.is_empty();
+        if first {
+            self.first = seq;
+        }
+        // It fits: it is no larger than a message.
+        self.items.push(&payload.bytes);
+        self.last = last;
+        first
+    }
+
+    /// The message that holds all, and the number of its last item.
+    fn take(&mut self, encoding: Encoding) -> Option<(Frame, u64)> {
+        let items = self.items.take(encoding)?;
+        let (first, last) = (self.first, self.last);
+        if items.len() == 1 {
+            let payload = items.items().next()?;
+            let frame = Frame::Item {
+                seq: first,
+                payload,
+                last,
+            };
+            return Some((frame, first));
+        }
+        let end = first + (items.len() as u64 - 1);
+        Some((Frame::Items { first, items, last }, end))
+    }
+}
+
+impl Sink {
+    /// Bytes that a message with several items may have.
+    fn limit(&self) -> usize {
+        match self {
+            Self::Nats(replier) => MAX_BYTES.min(replier.max_payload() / 4),
+            Self::Memory(_) => MAX_BYTES,
+            #[cfg(test)]
+            Self::Gated(..) => 1000,
+        }
+    }
+
+    async fn put(&self, frame: &Frame) -> Result<(), Error> {
+        match self {
+            Self::Nats(replier) => replier.item(frame).await,
+            Self::Memory(list) => {
+                match frame {
+                    Frame::Item { payload, .. } => list.lock().push(payload.bytes.clone()),
+                    Frame::Items { items, .. } => {
+                        list.lock().extend(items.items().map(|item| item.bytes));
+                    }
+                    _ => {}
+                }
+                Ok(())
+            }
+            #[cfg(test)]
+            Self::Gated(list, gate) => {
+                let closed = |_| Error::of(ErrorCode::StreamLost, "the gate is closed");
+                gate.acquire().await.map_err(closed)?.forget();
+                list.lock().push(frame.clone());
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
