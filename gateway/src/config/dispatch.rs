@@ -13,7 +13,7 @@ section! {
         /// Most sticky keys.
         sticky_max_keys: usize = 100_000, Count::within(1..=100_000_000);
         /// Items that a stream may be ahead of its client.
-        stream_items: u64 = 64, Count::within(1..=1_000_000);
+        stream_items: u64 = 256, Count::within(1..=1_000_000);
         /// Bytes that a stream may be ahead of its client.
         stream_bytes: u64 = 1 << 20, Bytes::within(1024..=1 << 30);
         /// A stream whose client takes nothing for so long ends, and its worker is free again.
