@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sluice_gateway::dispatch::Clock;
 use sluice_gateway::dispatch::select::{Selection, Target};
 use sluice_gateway::registry::snapshot::{Function, Instance, Variant};
 use sluice_gateway::sticky::StickyStore;
@@ -139,7 +140,7 @@ async fn pick(
         args: &args,
         identity: &identity,
         tried,
-        now_ms: 0,
+        clock: Clock::start(),
         custom: None,
     };
     // The first choice of a random function is the broker's. The gateway makes its own once
