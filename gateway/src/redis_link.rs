@@ -156,16 +156,24 @@ impl RedisLink {
         keys: &[&str],
         args: &[Vec<u8>],
     ) -> Result<T, Unavailable> {
-        let mut invocation = script.prepare_invoke();
-        for key in keys {
-            invocation.key(*key);
-        }
-        for arg in args {
-            invocation.arg(arg.as_slice());
-        }
-        self.bounded(async |connection| invocation.invoke_async(connection).await)
-            .await
-            .and_then(converted)
+        // As the client's own invocation, but for its copies of all keys and args.
+        let bytes: usize = keys.iter().map(|key| key.len()).sum::<usize>()
+            + args.iter().map(Vec::len).sum::<usize>();
+        let hash = script.get_hash();
+        let mut command = Cmd::with_capacity(3 + keys.len() + args.len(), bytes + hash.len() + 16);
+        command.arg("EVALSHA").arg(hash).arg(keys.len());
+        command.arg(keys).arg(args);
+        self.bounded(
+            async |connection| match command.query_async(connection).await {
+                Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                    script.prepare_invoke().load_async(connection).await?;
+                    command.query_async(connection).await
+                }
+                answer => answer,
+            },
+        )
+        .await
+        .and_then(converted)
     }
 
     /// Sends several commands in one go; what they answer is not looked at, except for errors. In

@@ -3,7 +3,7 @@
 -- KEYS[1]   the generation of the rules
 -- KEYS[i+1] the log that limit i counts in; no two are the same
 -- ARGV[1]   of each limit: max_requests (u32), window (double, microseconds), cost, group (u32) and
---           shadow (u8); then of each call: how many limits it has, and which (u16, big-endian)
+--           shadow (u8); then of each call: how many limits it has, and which (u16, big-endian, from 1)
 --
 -- A log is the total of its entries (u32), since when it is kept (double, microseconds: what was
 -- admitted before is not in it, see refund.lua), until when Redis keeps it (double, microseconds),
@@ -77,23 +77,25 @@ for i = 1, #keys - 1 do
 end
 
 -- 2. The calls, one after the other.
-local calls = { string.byte(question, #limits * RULE + 1, -1) }
+local numbers = (#question - #limits * RULE) / 2
+local calls = { read('>' .. string.rep('I2', numbers), question, #limits * RULE + 1) }
 local reply, told, at = { generation, now, nil, nil, nil, nil, nil, nil }, 2, 1
-while at < #calls do
-  local till, admitted = at + 2 * (calls[at] * 256 + calls[at + 1]), true
-  for k = at + 2, till, 2 do
-    local limit = limits[calls[k] * 256 + calls[k + 1]]
+while at <= numbers do
+  local till, admitted = at + calls[at], true
+  -- Where there is one limit alone, whether it admits is seen when it counts.
+  for k = at + 1, till > at + 1 and till or at do
+    local limit = limits[calls[k]]
     if limit[TOTAL] + limit[COST] > limit[MAX] and limit[SHADOW] == 0 then
       admitted = false
+      break
     end
   end
-  for k = at + 2, till, 2 do
-    local limit = limits[calls[k] * 256 + calls[k + 1]]
+  for k = at + 1, till do
+    local limit = limits[calls[k]]
     local total, cost, max, wait = limit[TOTAL], limit[COST], limit[MAX], 0
     if total + cost > max then
       -- Until so many of the oldest are forgotten that it fits.
       local left, body, ended = total, limit[BODY], now
-      wait = limit[WINDOW]
       if cost <= max then
         ended = limit[STAMP]
         for from = 1, #body, ENTRY do
@@ -118,7 +120,7 @@ while at < #calls do
     reply[told + 1], reply[told + 2] = total, wait
     told = told + 2
   end
-  at = till + 2
+  at = till + 1
 end
 
 -- 3. What was counted is written. A log has to outlive its newest entry; it lives one second longer,

@@ -1,5 +1,6 @@
 //! By what a limit tells callers apart.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
@@ -117,17 +118,25 @@ fn part(text: &str) -> Result<Part, String> {
     })
 }
 
+impl Part {
+    /// How it is written, in two pieces.
+    fn label(&self) -> (&'static str, Cow<'_, str>) {
+        match self {
+            Self::UserId => ("user_id", "".into()),
+            Self::DeviceId => ("device_id", "".into()),
+            Self::IpAddress => ("ip_address", "".into()),
+            Self::ApiKey => ("api_key", "".into()),
+            Self::All => ("all", "".into()),
+            Self::Arg(name) => ("arg:", Cow::Borrowed(name)),
+            Self::Claim(path) => ("claim:", path.join(".").into()),
+        }
+    }
+}
+
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UserId => f.write_str("user_id"),
-            Self::DeviceId => f.write_str("device_id"),
-            Self::IpAddress => f.write_str("ip_address"),
-            Self::ApiKey => f.write_str("api_key"),
-            Self::All => f.write_str("all"),
-            Self::Arg(name) => write!(f, "arg:{name}"),
-            Self::Claim(path) => write!(f, "claim:{}", path.join(".")),
-        }
+        let (kind, name) = self.label();
+        write!(f, "{kind}{name}")
     }
 }
 
@@ -152,18 +161,31 @@ struct Hasher(Sha256);
 
 impl Hasher {
     fn add(&mut self, part: &Part, found: Found<'_>) {
+        self.label(part);
         let mut field = |tag: u8, bytes: &[u8]| {
-            self.0.update([tag]);
-            self.0.update((bytes.len() as u64).to_le_bytes());
+            self.begin(tag, bytes.len());
             self.0.update(bytes);
         };
-        field(0, part.to_string().as_bytes());
         match found {
             Found::Value(text) => field(1, text.as_bytes()),
             Found::Absent(None) => field(2, b""),
             Found::Absent(Some(IpAddr::V4(address))) => field(3, &address.octets()),
             Found::Absent(Some(IpAddr::V6(address))) => field(4, &network(address)),
         }
+    }
+
+    fn begin(&mut self, tag: u8, bytes: usize) {
+        let mut head = [tag; 9];
+        head[1..].copy_from_slice(&(bytes as u64).to_le_bytes());
+        self.0.update(head);
+    }
+
+    /// The part as it is written, without writing it.
+    fn label(&mut self, part: &Part) {
+        let (kind, name) = part.label();
+        self.begin(0, kind.len() + name.len());
+        self.0.update(kind);
+        self.0.update(name.as_bytes());
     }
 
     fn finish(self) -> Digest {
@@ -194,13 +216,12 @@ impl Key {
         let address = asking.caller.address.map(|a| a.to_canonical());
         let mut known = address.is_some();
         for part in &self.0 {
-            let own = |text: Option<&str>| text.filter(|t| !t.is_empty()).map(str::to_owned);
             let value = match part {
-                Part::UserId => own(asking.identity.user_id.as_deref()),
-                Part::DeviceId => own(asking.identity.device_id.as_deref()),
-                Part::ApiKey => own(asking.caller.api_key.as_deref()),
+                Part::UserId => given(asking.identity.user_id.as_deref()),
+                Part::DeviceId => given(asking.identity.device_id.as_deref()),
+                Part::ApiKey => given(asking.caller.api_key.as_deref()),
                 Part::IpAddress => None,
-                Part::All => Some(String::new()),
+                Part::All => Some("".into()),
                 Part::Arg(name) => arg(&asking.args, name),
                 Part::Claim(path) => asking.caller.claims.as_deref().and_then(|c| claim(c, path)),
             };
@@ -247,20 +268,27 @@ impl Key {
     }
 }
 
+fn given(text: Option<&str>) -> Option<Cow<'_, str>> {
+    text.filter(|t| !t.is_empty()).map(Cow::Borrowed)
+}
+
 /// Numbers and booleans count by their text: `5`, `5.0` and `"5"` are one caller. A default counts as if
 /// it had been given.
-fn arg(args: &CountedArgs<'_>, name: &str) -> Option<String> {
+fn arg<'a>(args: &CountedArgs<'a>, name: &str) -> Option<Cow<'a, str>> {
     let CountedArgs::Today { given, types } = args else {
         return None;
     };
     match top_level(given, name) {
-        Some(ArgValue::Str(text)) => Some(text.into_owned()).filter(|t| !t.is_empty()),
-        Some(ArgValue::Other(json)) => scalar(&serde_json::from_str(&json).ok()?),
+        Some(ArgValue::Str(text)) => Some(text).filter(|t| !t.is_empty()),
+        Some(ArgValue::Other(json)) => {
+            let value: Value = serde_json::from_str(&json).ok()?;
+            scalar(&value).map(|text| text.into_owned().into())
+        }
         None => scalar(types.as_ref()?.stand_in(name)?),
     }
 }
 
-fn claim(claims: &Map<String, Value>, path: &[String]) -> Option<String> {
+fn claim<'a>(claims: &'a Map<String, Value>, path: &[String]) -> Option<Cow<'a, str>> {
     let (first, rest) = path.split_first()?;
     let found = rest
         .iter()
@@ -268,12 +296,12 @@ fn claim(claims: &Map<String, Value>, path: &[String]) -> Option<String> {
     scalar(found)
 }
 
-fn scalar(value: &Value) -> Option<String> {
+fn scalar(value: &Value) -> Option<Cow<'_, str>> {
     match value {
-        Value::String(text) => Some(text.clone()).filter(|t| !t.is_empty()),
-        Value::Bool(b) => Some(b.to_string()),
-        Value::Number(n) if n.is_f64() => n.as_f64().map(|f| f.to_string()),
-        Value::Number(n) => Some(n.to_string()),
+        Value::String(text) => given(Some(text)),
+        Value::Bool(b) => Some(b.to_string().into()),
+        Value::Number(n) if n.is_f64() => n.as_f64().map(|f| f.to_string().into()),
+        Value::Number(n) => Some(n.to_string().into()),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
 }

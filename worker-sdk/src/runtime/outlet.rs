@@ -1,11 +1,13 @@
 //! Where the items of a stream leave: those that are ready together go in one message.
 //!
-//! Nothing waits for more to come. Items gather while the handler runs, and leave as soon as it
-//! waits for anything, when a message is full, and before the stream's last word.
+//! Nothing waits for more to come. Items that follow each other closely gather while the handler
+//! runs, and leave as soon as it waits for anything, when a message is full, and before the
+//! stream's last word. Any other item leaves at once.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex as SyncMutex;
@@ -22,6 +24,9 @@ use crate::error::Error;
 const MAX_ITEMS: usize = 64;
 /// Most bytes of a message with several items, and a quarter of what the broker takes.
 const MAX_BYTES: usize = 128 * 1024;
+/// Items that take longer to be made do not gather: a handler that computes them one by one would
+/// keep each back until the next is done.
+const CLOSE: Duration = Duration::from_micros(100);
 
 /// What takes the frames of a stream.
 #[derive(Debug)]
@@ -58,6 +63,8 @@ struct Gathered {
     items: BatchBuilder,
     first: u64,
     last: bool,
+    /// When the newest item was taken, whether it is still here or not.
+    newest: Option<Instant>,
 }
 
 impl Outlet {
@@ -79,26 +86,35 @@ impl Outlet {
         self.batches = batches;
     }
 
-    /// Takes item `seq`. Where this is dropped before it is done, it was not taken.
-    ///
-    /// After the stream's last one [`Self::flush`] has to follow.
-    pub(crate) async fn put(&self, seq: u64, payload: Payload, last: bool) -> Result<(), Error> {
+    /// Takes item `seq`, which was there at `made`, and says whether a [`Self::flush`] has to
+    /// follow at once. Where this is dropped before it is done, the item was not taken.
+    pub(crate) async fn put(
+        &self,
+        (seq, payload, last): (u64, Payload, bool),
+        made: Instant,
+    ) -> Result<bool, Error> {
         if !self.may_gather(&payload) {
             self.flush().await?;
             let frame = Frame::Item { seq, payload, last };
             self.sink.put(&frame).await?;
             self.call.item_sent(seq, Instant::now());
-            return Ok(());
+            return Ok(false);
         }
         if !self.gathered.lock().has_room(&payload, self.sink.limit()) {
             self.flush().await?;
         }
         self.check()?;
-        let first = self.gathered.lock().push(seq, &payload, last);
+        let mut gathered = self.gathered.lock();
+        let (first, close) = (
+            gathered.items.is_empty(),
+            gathered.push(seq, &payload, last, made),
+        );
+        drop(gathered);
+        // Also where a flush follows, which may be dropped before it is done.
         if first {
             self.ready.notify_one();
         }
-        Ok(())
+        Ok(last || !close)
     }
 
     /// Whether the item may travel with others. Those that may not are larger than a message of
@@ -160,16 +176,16 @@ impl Gathered {
         self.items.len() < MAX_ITEMS && self.items.size_with(payload.bytes.len()) <= limit
     }
 
-    /// Whether it is the first one.
-    fn push(&mut self, seq: u64, payload: &Payload, last: bool) -> bool {
-        let first = self.items.is_empty();
-        if first {
+    /// Says whether it was made soon after the one before had been taken.
+    fn push(&mut self, seq: u64, payload: &Payload, last: bool, made: Instant) -> bool {
+        if self.items.is_empty() {
             self.first = seq;
         }
+        let before = self.newest.replace(Instant::now());
         // It fits: it is no larger than a message.
         self.items.push(&payload.bytes);
         self.last = last;
-        first
+        before.is_some_and(|before| made.saturating_duration_since(before) < CLOSE)
     }
 
     /// The message that holds all, and the number of its last item.

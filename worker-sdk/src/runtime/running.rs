@@ -220,21 +220,25 @@ impl Running {
         }
     }
 
+    /// Whether item `seq` may be sent now, after `bytes` bytes of items.
+    pub(crate) fn has_credit(&self, seq: u64, bytes: u64) -> bool {
+        self.window.as_ref().is_none_or(|window| {
+            let credit = window.state.lock().credit;
+            seq <= credit.items && bytes <= credit.bytes
+        })
+    }
+
     /// Waits until item `seq` may be sent after `bytes` bytes of items.
     ///
     /// One item may go beyond the granted bytes, or an item larger than the window never could.
     pub(crate) async fn credit_for(&self, seq: u64, bytes: u64) -> Result<(), Error> {
-        let allows = |credit: Credit| seq <= credit.items && bytes <= credit.bytes;
         if let Some(window) = &self.window {
-            // Mostly there is enough, and nothing to listen for.
-            let mut enough = allows(window.state.lock().credit);
-            while !enough {
+            while !self.has_credit(seq, bytes) {
                 let changed = window.changed.notified();
                 tokio::pin!(changed);
                 // Listens from here on, so that no grant falls between the look and the wait.
                 changed.as_mut().enable();
-                enough = allows(window.state.lock().credit);
-                if enough {
+                if self.has_credit(seq, bytes) {
                     break;
                 }
                 tokio::select! {

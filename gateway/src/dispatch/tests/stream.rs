@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use sluice_protocol::batch::BatchBuilder;
 use sluice_protocol::function::{ResponseType, Timeout};
 use sluice_protocol::headers as h;
 use sluice_protocol::response::Answer;
-use sluice_protocol::{ErrorCode, Frame, Payload};
+use sluice_protocol::{Encoding, ErrorCode, Frame, Payload};
 
 use crate::dispatch::broker::Outgoing;
 use crate::dispatch::fake::{Rig, accepted, beat, call, header, item, result, spec};
@@ -20,6 +21,7 @@ async fn open() -> (Rig, Outgoing<'static>, Answers) {
     let running = rig.start(call("{}"));
     let message = rig.sent().await;
     assert_eq!(header(&message, h::CREDIT), "8,1000");
+    assert_eq!(header(&message, h::BATCH), "1");
     rig.reply(&message, accepted("a"));
     match running.await.unwrap() {
         Ok(Reply::Stream(answers)) => (rig, message, answers),
@@ -55,6 +57,67 @@ async fn items_come_in_order_and_then_one_end() {
     }
     assert_eq!(answers.next().await, Some(Answer::StreamEnd));
     assert_eq!(answers.next().await, None);
+}
+
+fn batch(first: u64, items: &[&str], last: bool) -> Frame {
+    let mut builder = BatchBuilder::default();
+    for item in items {
+        assert!(builder.push(item.as_bytes()));
+    }
+    let items = builder.take(Encoding::Json).unwrap();
+    Frame::Items { first, items, last }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_is_as_many_items_and_its_last_one_may_end_the_stream() {
+    let (rig, message, mut answers) = open().await;
+    rig.reply(&message, item(1));
+    rig.reply(&message, batch(2, &["2", "3"], false));
+    rig.reply(&message, batch(4, &["4", "5"], true));
+    for seq in 1..=4 {
+        assert_eq!(number(answers.next().await), seq);
+    }
+    assert_eq!(
+        answers.next().await,
+        Some(Answer::Item {
+            payload: Payload::json("5"),
+            last: true
+        })
+    );
+    assert_eq!(answers.next().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_item_of_a_batch_is_looked_at() {
+    let many = vec!["2"; 100];
+    let broken = [
+        (batch(3, &["3", "4"], false), ErrorCode::StreamLost),
+        (batch(2, &["}"], false), ErrorCode::WorkerError),
+        (batch(2, &[""], true), ErrorCode::WorkerError),
+    ];
+    for (frame, expected) in broken {
+        let (rig, message, mut answers) = open().await;
+        rig.reply(&message, item(1));
+        rig.reply(&message, frame);
+        assert_eq!(number(answers.next().await), 1);
+        assert_eq!(code(answers.next().await).0, expected);
+        assert_eq!(answers.next().await, None);
+    }
+    let (rig, message, mut answers) = open().await;
+    rig.reply(&message, batch(1, &many, true));
+    let mut items = 0;
+    let (code, text) = loop {
+        match answers.next().await {
+            Some(Answer::Item { .. }) => items += 1,
+            other => break code(other),
+        }
+    };
+    assert!(items < 30, "{items}");
+    assert_eq!(code, ErrorCode::WorkerError);
+    assert!(
+        text.contains("more replies than there was credit for"),
+        "{text}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

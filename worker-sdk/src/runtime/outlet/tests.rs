@@ -33,7 +33,10 @@ impl Rig {
     async fn put(&self, seqs: impl IntoIterator<Item = u64>) {
         for seq in seqs {
             let item = Payload::json(seq.to_string());
-            self.outlet.put(seq, item, false).await.unwrap();
+            self.outlet
+                .put((seq, item, false), Instant::now())
+                .await
+                .unwrap();
         }
     }
 
@@ -81,13 +84,33 @@ async fn what_is_ready_together_goes_together_and_a_lone_item_as_an_item() {
     assert_eq!(rig.items(), ["1", "2", "3", "4"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn only_items_that_follow_closely_wait_for_each_other() {
+    let rig = rig(true, 10);
+    let put = async |seq, last| {
+        let item = (seq, Payload::json("1"), last);
+        rig.outlet.put(item, Instant::now()).await.unwrap()
+    };
+    assert!(put(1, false).await, "the first one");
+    assert!(!put(2, false).await);
+    tokio::time::advance(CLOSE / 2).await;
+    assert!(!put(3, false).await);
+    tokio::time::advance(CLOSE).await;
+    assert!(put(4, false).await, "it took long");
+    assert!(!put(5, false).await);
+    assert!(put(6, true).await, "the last one");
+}
+
 #[tokio::test]
 async fn a_message_has_so_many_items_and_bytes_and_larger_items_go_alone() {
     let rig = rig(true, 1000);
     let text = |size: usize| Payload::json(format!("\"{}\"", "x".repeat(size - 2)));
     // Lengths included, a message has 1000 bytes at most.
     for (seq, size) in (1..).zip([400, 400, 400, 997, 30, 996, 30]) {
-        rig.outlet.put(seq, text(size), seq == 7).await.unwrap();
+        rig.outlet
+            .put((seq, text(size), seq == 7), Instant::now())
+            .await
+            .unwrap();
     }
     rig.outlet.flush().await.unwrap();
     let expected = [
@@ -102,7 +125,10 @@ async fn a_message_has_so_many_items_and_bytes_and_larger_items_go_alone() {
     let many = self::rig(true, 1000);
     let empty = || Payload::json("");
     for seq in 1..=100 {
-        many.outlet.put(seq, empty(), false).await.unwrap();
+        many.outlet
+            .put((seq, empty(), false), Instant::now())
+            .await
+            .unwrap();
     }
     many.outlet.flush().await.unwrap();
     assert_eq!(many.messages(), [(1, MAX_ITEMS, false), (65, 36, false)]);
@@ -141,7 +167,10 @@ async fn after_a_loss_nothing_is_taken() {
     rig.gate.close();
     let lost = rig.outlet.flush().await.unwrap_err();
     assert_eq!(lost.code(), "stream_lost");
-    let refused = rig.outlet.put(3, Payload::json("3"), false).await;
+    let refused = rig
+        .outlet
+        .put((3, Payload::json("3"), false), Instant::now())
+        .await;
     assert_eq!(refused.unwrap_err().code(), "stream_lost");
     assert_eq!(rig.call.sent(), 0);
 }
