@@ -165,7 +165,10 @@ proptest! {
     }
 
     #[test]
-    fn a_run_of_plain_text_ends_where_it_ends(text in "[a-zé]{0,90}[ -~\u{0}-\u{1f}]{0,3}[a-z]{0,40}", at in 0_usize..8) {
+    fn a_run_of_plain_text_ends_where_it_ends(
+        text in "[a-zé]{0,90}[ -~\u{0}-\u{1f}]{0,3}[a-z]{0,40}",
+        at in 0_usize..8,
+    ) {
         let bytes = text.as_bytes();
         let ends = |b: &u8| *b < 0x20 || matches!(b, b'"' | b'\\');
         let at = at.min(bytes.len());

@@ -12,3 +12,4 @@ mod shutdown;
 mod streams;
 mod tokens;
 mod wire;
+mod written;
