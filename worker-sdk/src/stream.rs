@@ -93,6 +93,9 @@ impl<I> StreamSender<I> {
 impl<I: Serialize> StreamSender<I> {
     /// Sends one item, as soon as the client has room for it.
     ///
+    /// Items that follow each other closely may travel together; they leave as soon as the handler
+    /// waits for anything.
+    ///
     /// # Errors
     /// - `cancelled`, `stream_lost` or `timeout` when nobody listens any more; leave the handler
     ///   with it. (The handler's future is dropped too: this shows in tasks of its own.)

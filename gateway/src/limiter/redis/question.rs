@@ -101,7 +101,7 @@ impl Question {
         if outcomes.len() != EACH * self.sizes.iter().sum::<usize>() {
             return None;
         }
-        let (generation, now) = (number(&head[..8])?, number(&head[8..])?);
+        let (generation, now) = (number(&head[..8])? as u64, number(&head[8..])? as u64);
         let mut verdicts = Vec::with_capacity(self.sizes.len());
         for size in &self.sizes {
             let (own, others) = outcomes.split_at(EACH * size);
@@ -122,16 +122,86 @@ fn asks_the_same(a: &Demand, b: &Demand) -> bool {
 }
 
 /// What Lua counts in; whole numbers, which it knows exactly up to 2^53.
-fn number(bytes: &[u8]) -> Option<u64> {
-    Some(f64::from_le_bytes(bytes.try_into().ok()?) as u64)
+fn number(bytes: &[u8]) -> Option<f64> {
+    Some(f64::from_le_bytes(bytes.try_into().ok()?))
 }
 
 fn outcome(bytes: &[u8]) -> Option<Outcome> {
     let (used, wait) = bytes.split_first_chunk()?;
     let wait = number(wait)?;
     Some(Outcome {
-        fits: wait == 0,
+        fits: wait == 0.0,
         used: u32::from_le_bytes(*used).into(),
-        wait,
+        // What is no number at all becomes none.
+        wait: wait as u64,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::KeyLayout;
+    use crate::limiter::testing::demand;
+
+    #[test]
+    fn each_log_is_asked_for_once_and_each_call_names_its_limits() {
+        let keys = Keys::new("p", KeyLayout::One);
+        let (a, b) = (demand("a", 1, 300, 1000), demand("b", 2, 5, 1000));
+        let mut question = Question::of(std::slice::from_ref(&a), &keys);
+        question.add(&[b.clone(), a.clone()], &keys);
+        let named: Vec<&str> = question.keys().collect();
+        assert_eq!(
+            named,
+            [
+                "{p:limits}:log2:a:0:01000000000000000000000000000000",
+                "{p:limits}:log2:b:0:02000000000000000000000000000000",
+            ]
+        );
+        let window = 1_000_000_f64.to_le_bytes();
+        let expected = [
+            // max, window, cost, group, shadow
+            &[44, 1, 0, 0][..],
+            &window,
+            &[1, 0, 0, 0, 3, 0, 0, 0, 0],
+            &[5, 0, 0, 0],
+            &window,
+            &[1, 0, 0, 0, 1, 0, 0, 0, 0],
+            // one: the first; two: the second and the first
+            &[0, 1, 0, 1, 0, 2, 0, 2, 0, 1],
+        ];
+        assert_eq!(question.argument(), expected.concat());
+        let spread = Keys::new("p", KeyLayout::Spread);
+        let key = "{p:limits:log2:b:0:02000000000000000000000000000000}";
+        assert_eq!(spread.of(&b), key);
+    }
+
+    #[test]
+    fn an_answer_is_all_of_it_or_none() {
+        let keys = Keys::new("p", KeyLayout::One);
+        let mut question = Question::of(&[demand("a", 1, 5, 1000)], &keys);
+        question.add(&[], &keys);
+        let answer = |wait: f64| {
+            let (head, used) = ([7.0_f64, 9.0].map(f64::to_le_bytes).concat(), [3, 0, 0, 0]);
+            [&head[..], &used, &wait.to_le_bytes()].concat()
+        };
+        let verdicts = question.read(&answer(0.0)).unwrap();
+        assert_eq!((verdicts[0].generation, verdicts[0].now), (Some(7), 9));
+        assert_eq!((verdicts.len(), verdicts[1].outcomes.len()), (2, 0));
+        for (wait, expected) in [
+            (0.0, (true, 0)),
+            (250.0, (false, 250)),
+            (-1.0, (false, 0)),
+            (f64::NAN, (false, 0)),
+            (f64::INFINITY, (false, u64::MAX)),
+        ] {
+            let outcome = question.read(&answer(wait)).unwrap()[0].outcomes[0];
+            assert_eq!((outcome.fits, outcome.wait), expected, "{wait}");
+            assert_eq!(outcome.used, 3);
+        }
+        let whole = answer(0.0);
+        for short in 0..whole.len() {
+            assert!(question.read(&whole[..short]).is_none(), "{short}");
+        }
+        assert!(question.read(&[&whole[..], &[0; 12]].concat()).is_none());
+    }
 }
