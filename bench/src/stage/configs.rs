@@ -31,7 +31,7 @@ fn fixed_functions() -> String {
     let mut lines = String::new();
     for (name, rules) in functions {
         lines += &format!(
-            "[[function]]\nservice = \"{FIXED}\"\nsubject = \"{SUBJECT}\"\nrequest_type = \"{name}\"\n"
+            "[[function]]\nservice = \"{FIXED}\"\nsubject = \"{SUBJECT}\"\nheaders = false\nrequest_type = \"{name}\"\n"
         );
         for rule in rules {
             lines += rule;

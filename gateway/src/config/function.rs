@@ -12,6 +12,8 @@ use super::source::entry;
 
 /// The key of the tables in the file.
 pub(super) const KEY: &str = "function";
+/// Whether messages carry headers.
+const HEADERS: &str = "headers";
 
 /// A function of the gateway's own config file.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,7 +22,9 @@ pub struct FixedFunction {
     pub service: String,
     /// The subject that plain NATS responders listen on.
     pub subject: String,
-    /// All fields of a registered function; without `service` and `subject`.
+    /// Whether messages carry headers: request, caller, deadline, trace.
+    pub headers: bool,
+    /// All fields of a registered function; without those above.
     pub spec: Value,
 }
 
@@ -31,6 +35,9 @@ impl FixedFunction {
         if let Some(fields) = fields.as_object_mut() {
             fields.insert("service".to_owned(), self.service.as_str().into());
             fields.insert("subject".to_owned(), self.subject.as_str().into());
+            if !self.headers {
+                fields.insert(HEADERS.to_owned(), false.into());
+            }
         }
         fields
     }
@@ -120,6 +127,15 @@ fn read_one<'a>(
     let subject = required(&mut faults, "subject", |subject| {
         check_subject(subject).map(|()| subject.to_owned())
     });
+    let headers = match entry(table, HEADERS).map(|(_, value)| value.get_ref()) {
+        None => true,
+        Some(DeValue::Boolean(flag)) => *flag,
+        Some(other) => {
+            let text = format!("expected true or false, got {}", Raw::Toml(other));
+            faults.add(HEADERS, text);
+            true
+        }
+    };
     let spec = spec_of(&mut faults);
     // Checked even if the service is wrong: all mistakes at once.
     let placeholder = || ServiceName::new(KEY).ok();
@@ -135,6 +151,7 @@ fn read_one<'a>(
     is_right.then_some(FixedFunction {
         service: service?.to_string(),
         subject: subject?,
+        headers,
         spec,
     })
 }
@@ -178,7 +195,7 @@ fn spec_of(faults: &mut Faults<'_>) -> Value {
     let table = faults.table;
     for (key, value) in table.iter() {
         let key = key.get_ref().as_ref();
-        if matches!(key, "service" | "subject") {
+        if matches!(key, "service" | "subject" | HEADERS) {
             continue;
         }
         match to_json(value.get_ref()) {

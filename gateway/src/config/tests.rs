@@ -729,9 +729,12 @@ fn fixed_functions_carry_their_spec() {
         subject = "legacy.time"
         request_type = "time"
         version = "2.0.0"
+        headers = false
     "#;
     let functions = load(config, &[]).unwrap().config.functions;
     assert_eq!(functions.len(), 2);
+    assert!(functions[0].headers && !functions[1].headers);
+    assert_eq!(functions[1].to_json()["headers"], false);
     assert_eq!(functions[0].service, "legacy");
     assert_eq!(functions[0].subject, "legacy.time");
     let mut spec = serde_json::json!({
@@ -757,6 +760,13 @@ fn mistakes_of_fixed_functions_name_their_place() {
             &[("SLUICE_REGISTRY_OPEN", "1")]
         ),
         ["sluice.toml:5: function.description: nan has no form in JSON"]
+    );
+    assert_eq!(
+        mistakes_of(
+            &format!("{function}headers = \"no\"\n"),
+            &[("SLUICE_REGISTRY_OPEN", "1")]
+        ),
+        ["sluice.toml:5: function.headers: expected true or false, got \"no\""]
     );
     assert_eq!(
         mistakes_of("function = [5]", &[("SLUICE_REGISTRY_OPEN", "1")]),

@@ -167,6 +167,9 @@ pub fn config_form(functions: &[&Function], subjects: &Subjects) -> Result<Strin
         let mut table = Map::new();
         table.insert("service".to_owned(), function.service.as_str().into());
         table.insert("subject".to_owned(), subject.into());
+        if variant.bare {
+            table.insert("headers".to_owned(), false.into());
+        }
         if let Value::Object(spec) = variant.spec.to_json() {
             table.extend(spec);
         }

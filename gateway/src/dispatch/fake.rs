@@ -236,6 +236,19 @@ impl Rig {
         self.deliver(to, Delivery::Frame(frame));
     }
 
+    /// Whether the messages of fixed functions go without headers.
+    pub(crate) fn set_bare(&self, bare: bool) {
+        let specs = self.registry.snapshot();
+        let specs = specs.services.values().flat_map(|all| all.values());
+        let specs = specs.map(|all| (*all.versions[0].variants[0].spec).clone());
+        let mut next = snapshot(specs.collect(), &[], &Subjects::default());
+        for function in next.services.values_mut().flat_map(|all| all.values_mut()) {
+            let function = Arc::get_mut(&mut function.versions[0]).unwrap();
+            function.variants[0].bare = bare;
+        }
+        self.registry.publish(next);
+    }
+
     pub(crate) fn set_stuck(&self) {
         self.broker.stuck.store(true, Ordering::Relaxed);
     }

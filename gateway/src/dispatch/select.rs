@@ -138,9 +138,7 @@ impl Selection<'_> {
         let passes = |i: &&Arc<Instance>| i.breaker.refuses(now_ms).is_none();
         let mut candidates: Vec<_> = untried().filter(passes).collect();
         if candidates.is_empty() {
-            let wait = untried()
-                .filter_map(|i| i.breaker.refuses(now_ms))
-                .min();
+            let wait = untried().filter_map(|i| i.breaker.refuses(now_ms)).min();
             return Err(wait.map_or(Nobody::Left, Nobody::CircuitOpen));
         }
         // Where all are suspended: better ask one of them than refuse on a suspicion.

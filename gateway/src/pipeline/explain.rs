@@ -80,7 +80,12 @@ impl Explainer {
         let snapshot = self.snapshot();
         let mut told = Explanation::of(&call, &snapshot);
         let why = steered::version(&snapshot, &mut call, self.default_version.as_deref());
-        let mut resolved = match resolve::find(&snapshot, Box::new(call), self.limits, tokio::time::Instant::now()) {
+        let mut resolved = match resolve::find(
+            &snapshot,
+            Box::new(call),
+            self.limits,
+            tokio::time::Instant::now(),
+        ) {
             Ok(resolved) => resolved,
             Err(error) => {
                 told.refuse("resolve", error);

@@ -74,6 +74,7 @@ impl Builder {
                 spec: fixed.spec.clone(),
                 instances: Vec::new(),
                 fixed_subject: Some(fixed.subject.clone()),
+                bare: !fixed.headers,
                 translation: None,
             };
             variants.insert(id.clone(), vec![variant]);
@@ -230,6 +231,7 @@ fn choose(candidates: Vec<Candidate<'_>>) -> Vec<Variant> {
             spec: c.spec.clone(),
             instances: c.instances.clone(),
             fixed_subject: None,
+            bare: false,
             translation: c.chain.map(|chain| {
                 let mut seen = FunctionSpec::clone(c.spec);
                 seen.version = Some(chain.from().clone());

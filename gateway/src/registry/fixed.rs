@@ -23,6 +23,7 @@ pub struct InvalidFixed(pub Vec<String>);
 pub(super) struct Fixed {
     pub(super) spec: Arc<FunctionSpec>,
     pub(super) subject: String,
+    pub(super) headers: bool,
 }
 
 /// All of them, by service.
@@ -74,6 +75,7 @@ fn one(
         Ok(spec) if faults.is_empty() => Ok(Fixed {
             spec: Arc::new(spec),
             subject: table.subject.clone(),
+            headers: table.headers,
         }),
         Ok(_) => Err(faults),
         Err(more) => {
@@ -127,6 +129,7 @@ mod tests {
         FixedFunction {
             service: service.into(),
             subject: subject.into(),
+            headers: true,
             spec: json!({ "request_type": name }),
         }
     }

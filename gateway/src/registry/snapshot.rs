@@ -95,6 +95,7 @@ impl Function {
                 spec: Arc::new(spec),
                 instances,
                 fixed_subject: None,
+                bare: false,
                 translation: None,
             }],
             round_robin: Arc::default(),
@@ -118,6 +119,8 @@ pub struct Variant {
     /// The function is served by plain NATS responders on this subject (gateway's config file):
     /// nothing is known of instances.
     pub fixed_subject: Option<String>,
+    /// Messages to them go without headers.
+    pub bare: bool,
     /// Clients of this version are served by a newer one, whose function `spec` is.
     pub translation: Option<Arc<Translation>>,
 }

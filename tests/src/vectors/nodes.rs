@@ -102,6 +102,7 @@ fn function(mode: &Value, nodes: &Value) -> Option<Function> {
             spec: Arc::new(spec),
             instances,
             fixed_subject: None,
+            bare: false,
             translation: None,
         }],
         round_robin: Arc::default(),

@@ -157,24 +157,12 @@ impl Exchange {
         now: Instant,
     ) -> Result<Outgoing<'_>, Failure> {
         let function = self.call.function();
-        let mut headers = Headers::default();
         let (head, body) = self.content()?;
-        let parent = trace.map(|t| t.parent.to_string());
-        let mut size = body.len() + HEADER_ROOM;
-        let mut put = |name: &'static str, value: &str| {
-            size += name.len() + value.len() + 4;
-            headers.insert(name, value);
+        let headers = match target {
+            Target::Fixed(_) if self.variant().bare && head.is_none() => Headers::default(),
+            _ => self.block(trace, head.as_deref(), now),
         };
-        self.headers(parent.as_deref(), now).encode(&mut put);
-        if let Some(state) = trace.and_then(|t| t.state.as_deref()) {
-            put(h::TRACESTATE, state);
-        }
-        if let Some(version) = self.call.translated_by_worker() {
-            encode_pending(version.as_str(), &mut put);
-        }
-        if let Some(head) = head {
-            put(h::HTTP, &head);
-        }
+        let size = body.len() + headers.lines().len() + HEADER_ROOM;
         let limit = self.context.link.broker.max_payload();
         if size > limit {
             return Err(Failure::Unsendable(Box::new(too_large(size, limit))));
@@ -195,6 +183,24 @@ impl Exchange {
             headers,
             body,
         })
+    }
+
+    /// The headers of the message; `head` is that of a resource's request.
+    fn block(&self, trace: Option<&TraceContext>, head: Option<&str>, now: Instant) -> Headers {
+        let mut headers = Headers::default();
+        let parent = trace.map(|t| t.parent.to_string());
+        let mut put = |name: &'static str, value: &str| headers.insert(name, value);
+        self.headers(parent.as_deref(), now).encode(&mut put);
+        if let Some(state) = trace.and_then(|t| t.state.as_deref()) {
+            put(h::TRACESTATE, state);
+        }
+        if let Some(version) = self.call.translated_by_worker() {
+            encode_pending(version.as_str(), &mut put);
+        }
+        if let Some(head) = head {
+            put(h::HTTP, head);
+        }
+        headers
     }
 
     /// The body of the message: the args, or for a resource the request's body beside its head.

@@ -319,3 +319,17 @@ async fn a_client_that_goes_away_cancels_its_call() {
     assert_eq!(body["type"], "cancel");
     assert_eq!(body["call"], crate::dispatch::fake::call_id(&message));
 }
+
+#[tokio::test(start_paused = true)]
+async fn plain_responders_get_headers_unless_they_want_none() {
+    for bare in [false, true] {
+        let mut rig = Rig::new(spec(), &[]);
+        rig.set_bare(bare);
+        let running = rig.start(call("{}"));
+        let message = rig.sent_call().await;
+        assert_eq!(&*message.subject, "fixed");
+        assert_eq!(message.headers.is_empty(), bare);
+        rig.reply(&message, result("1"));
+        running.await.unwrap().unwrap();
+    }
+}

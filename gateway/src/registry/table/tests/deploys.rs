@@ -246,6 +246,7 @@ fn fixed_functions_are_there_from_the_start_and_belong_to_the_config_file() {
     let tables = [FixedFunction {
         service: "users".into(),
         subject: "legacy.time".into(),
+        headers: false,
         spec: serde_json::json!({ "request_type": "time" }),
     }];
     let mut bench = Bench::with(|rules| rules.fixed = fixed::parse(&tables, &|_| None).unwrap());
@@ -255,6 +256,7 @@ fn fixed_functions_are_there_from_the_start_and_belong_to_the_config_file() {
         Some("legacy.time")
     );
     assert_eq!(function.variants[0].config_hash, fixed::CONFIG_FILE);
+    assert!(function.variants[0].bare);
 
     let effects = bench.say(&announce(
         "users",
