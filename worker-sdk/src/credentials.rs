@@ -19,7 +19,7 @@ pub fn credentials_file(path: impl AsRef<Path>) -> io::Result<ConnectOptions> {
     Credentials::read(&path)?;
     Ok(ConnectOptions::with_auth_callback(move |nonce| {
         // A small local file, and at most once for each connection.
-        let signed = Credentials::read(&path).and_then(|credentials| credentials.sign(&nonce));
+        let signed = sign_with_credentials(&path, &nonce);
         std::future::ready(signed.map_err(|error| {
             tracing::warn!(path = %path.display(), %error, "the NATS credentials cannot be used");
             AuthError::new(error)
@@ -32,13 +32,8 @@ pub fn credentials_file(path: impl AsRef<Path>) -> io::Result<ConnectOptions> {
 ///
 /// # Errors
 /// When the file cannot be read, or holds no credentials.
-pub fn sign_with_credentials(
-    path: impl AsRef<Path>,
-    nonce: &[u8],
-) -> io::Result<(String, Vec<u8>)> {
-    let Credentials { jwt, key } = Credentials::read(path.as_ref())?;
-    let signature = key.sign(nonce).map_err(io::Error::other)?;
-    Ok((jwt, signature))
+pub fn sign_with_credentials(path: impl AsRef<Path>, nonce: &[u8]) -> io::Result<Auth> {
+    Credentials::read(path.as_ref())?.sign(nonce)
 }
 
 struct Credentials {

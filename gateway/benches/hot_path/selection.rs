@@ -14,7 +14,7 @@ use crate::rig::{args, function, spec, user};
 fn pick(bencher: Bencher<'_, '_>, mode: Value, instances: usize) {
     let function = function(spec(json!({"choose_node_mode": mode})), instances);
     let sticky = MemorySticky::new(Duration::from_secs(60), 1000);
-    let (args, identity) = (Payload::json(args()), user());
+    let (args, identity, clock) = (Payload::json(args()), user(), Clock::start());
     bencher.bench_local(|| {
         let selection = Selection {
             function: &function,
@@ -23,7 +23,7 @@ fn pick(bencher: Bencher<'_, '_>, mode: Value, instances: usize) {
             args: &args,
             identity: &identity,
             tried: &[],
-            clock: Clock::start(),
+            clock,
             custom: None,
         };
         // In memory nothing is waited for.

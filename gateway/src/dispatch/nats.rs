@@ -1,6 +1,6 @@
 //! The gateway's connection to NATS for all that is not a call: registry, hints, beacons.
 
-use async_nats::{Client, ConnectOptions, Event};
+use async_nats::{Client, ConnectOptions, Event, ServerAddr};
 use tokio::sync::watch;
 
 use crate::config::Nats as NatsConfig;
@@ -77,21 +77,25 @@ pub async fn connect(config: &NatsConfig, name: &str) -> Result<Connection, Conn
     if config.tls_first {
         options = options.tls_first();
     }
-    let servers: Vec<&str> = config.url.split(',').map(str::trim).collect();
-    let refused = |reason: String| ConnectError::Connect {
-        url: config.url.clone(),
-        reason,
-    };
-    let addresses = servers
-        .iter()
-        .map(|s| s.parse::<async_nats::ServerAddr>())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|e| refused(e.to_string()))?;
     let client = options
-        .connect(addresses)
+        .connect(addresses(config)?)
         .await
-        .map_err(|e| refused(e.to_string()))?;
+        .map_err(|e| refused(config, &e))?;
     Ok(Connection { client, state })
+}
+
+/// The servers of the config.
+pub(super) fn addresses(config: &NatsConfig) -> Result<Vec<ServerAddr>, ConnectError> {
+    let all = config.url.split(',').map(|url| url.trim().parse());
+    all.collect::<Result<_, _>>()
+        .map_err(|e: std::io::Error| refused(config, &e))
+}
+
+fn refused(config: &NatsConfig, reason: &dyn std::fmt::Display) -> ConnectError {
+    ConnectError::Connect {
+        url: crate::config::without_password(&config.url),
+        reason: reason.to_string(),
+    }
 }
 
 fn note(state: &watch::Sender<BrokerState>, event: &Event, server: &str) {
@@ -119,8 +123,9 @@ fn note(state: &watch::Sender<BrokerState>, event: &Event, server: &str) {
     }
 }
 
-/// 0, 50 ms, 100 ms … 1 s: the broker comes back to all gateways at once, so spread them a bit.
-fn reconnect_delay(attempts: usize) -> std::time::Duration {
+/// Before attempt 1, 2, 3 …: 0, 50 ms, 100 ms … 1 s. The broker comes back to all gateways at once, so
+/// spread them a bit.
+pub(super) fn reconnect_delay(attempts: usize) -> std::time::Duration {
     let base = (attempts.saturating_sub(1) as u64 * 50).min(1000);
     std::time::Duration::from_millis(base + rand::random_range(0..=base / 4))
 }

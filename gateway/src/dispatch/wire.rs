@@ -19,7 +19,6 @@ mod tls;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use async_nats::ServerAddr;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -32,7 +31,7 @@ use self::servers::Servers;
 use super::broker::{Broker, Outgoing, PublishError};
 use super::inbox::Inbox;
 use super::mailbox::{Bounds, Delivery};
-use super::nats::ConnectError;
+use super::nats::{self, ConnectError};
 use crate::config::Nats;
 use crate::registry::connection::BrokerState;
 
@@ -83,15 +82,7 @@ impl NatsBroker {
         inbox: Arc<Inbox>,
         stop: CancellationToken,
     ) -> Result<Self, ConnectError> {
-        let addresses = config
-            .url
-            .split(',')
-            .map(|url| url.trim().parse::<ServerAddr>())
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|e| ConnectError::Connect {
-                url: crate::config::without_password(&config.url),
-                reason: e.to_string(),
-            })?;
+        let addresses = nats::addresses(config)?;
         let shared = Arc::new(Shared {
             outbox: Outbox::default(),
             state: AtomicU64::new(0),

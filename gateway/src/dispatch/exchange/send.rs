@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::Exchange;
 use crate::dispatch::attempt::Attempt;
 use crate::dispatch::breaker::Probe;
-use crate::dispatch::broker::{Outgoing, PublishError};
+use crate::dispatch::broker::Outgoing;
 use crate::dispatch::control;
 use crate::dispatch::custom::Selector;
 use crate::dispatch::headers::Headers;
@@ -41,10 +41,7 @@ impl Exchange {
         let trace = trace.as_ref().or_else(|| self.call.trace());
         let ticket = link.inbox.open(self.bounds(), link.broker.state().epoch);
         let message = self.message(&target, ticket.subject(), trace, now)?;
-        let sent = match link.broker.send(&message) {
-            Err(PublishError::Full) => link.broker.publish(&message).await,
-            sent => sent,
-        };
+        let sent = link.broker.publish(&message).await;
         sent.map_err(|_| Failure::BrokerUnavailable)?;
         drop(message);
         self.attempts += 1;

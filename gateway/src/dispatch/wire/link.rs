@@ -24,6 +24,7 @@ use crate::config::Nats;
 use crate::dispatch::headers::Block;
 use crate::dispatch::inbox::Inbox;
 use crate::dispatch::mailbox::Delivery;
+use crate::dispatch::nats::reconnect_delay;
 use crate::registry::connection::BrokerState;
 
 /// Between two questions whether the server is still there.
@@ -64,11 +65,11 @@ impl Keeper {
     }
 
     async fn connect(&mut self) -> (Server, Dialled) {
-        let mut attempts = 0;
+        let mut attempts = 0_usize;
         loop {
             for server in self.servers.in_turn() {
-                tokio::time::sleep(delay(attempts)).await;
                 attempts += 1;
+                tokio::time::sleep(reconnect_delay(attempts)).await;
                 match dial(&server, &self.options, &self.name).await {
                     Ok(dialled) => {
                         self.servers.succeeded(&server);
@@ -157,12 +158,6 @@ impl Keeper {
 
 fn shown(server: &Server) -> String {
     format!("{}:{}", server.address.host(), server.address.port())
-}
-
-/// 0, 50 ms, 100 ms … 1 s: the broker comes back to all gateways at once, so spread them a bit.
-fn delay(attempts: u32) -> Duration {
-    let base = (u64::from(attempts) * 50).min(1000);
-    Duration::from_millis(base + rand::random_range(0..=base / 4))
 }
 
 /// A connection that is up.

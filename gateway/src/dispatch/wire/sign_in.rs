@@ -38,10 +38,10 @@ pub(super) fn connect_line(
     };
     let nonce = info.nonce.as_bytes();
     if let Some(path) = &options.credentials {
-        let (jwt, signature) = sluice_worker::sign_with_credentials(path, nonce)
+        let auth = sluice_worker::sign_with_credentials(path, nonce)
             .map_err(|e| io::Error::other(format!("nats.credentials {}: {e}", path.display())))?;
-        connect.user_jwt = Some(jwt);
-        connect.signature = Some(URL_SAFE_NO_PAD.encode(signature));
+        connect.user_jwt = auth.jwt;
+        connect.signature = auth.signature.map(|s| URL_SAFE_NO_PAD.encode(s));
     } else if let Some(seed) = &options.nkey {
         let key = KeyPair::from_seed(seed).map_err(io::Error::other)?;
         let signature = key.sign(nonce).map_err(io::Error::other)?;
