@@ -7,10 +7,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sluice_gateway::dispatch::Clock;
 use sluice_gateway::dispatch::select::{Selection, Target};
-use sluice_gateway::registry::snapshot::{Function, Instance, Variant};
+use sluice_gateway::registry::snapshot::{Function, Instance};
 use sluice_gateway::sticky::StickyStore;
 use sluice_gateway::sticky::memory::MemorySticky;
-use sluice_protocol::{FunctionName, FunctionSpec, InstanceId, Payload, ServiceName, Subjects};
+use sluice_protocol::{FunctionSpec, InstanceId, Payload, ServiceName, Subjects};
 
 use super::{Outcome, Vector, permissions, same, unknown};
 
@@ -88,29 +88,7 @@ fn function(mode: &Value, nodes: &Value) -> Option<Function> {
         .map(|id| Arc::new(Instance::new(id, service.clone(), &subjects, &[], &[])))
         .collect();
     instances.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
-    let name = FunctionName::new("f").ok()?;
-    Some(Function {
-        call_subject: subjects.call(&service, None, &name),
-        service,
-        request_type: name,
-        version: None,
-        disabled: false,
-        by_instance: false,
-        notice: None,
-        variants: vec![Variant {
-            config_hash: "c".to_owned(),
-            spec: Arc::new(spec),
-            instances,
-            fixed_subject: None,
-            bare: false,
-            translation: None,
-        }],
-        round_robin: Arc::default(),
-        breaker: Arc::default(),
-        bulkhead: Arc::default(),
-        stats: Arc::default(),
-        callers: Arc::default(),
-    })
+    Some(Function::of(spec, instances, &subjects))
 }
 
 /// The instances in the order in which a call would try them.
