@@ -15,6 +15,7 @@ pub mod callers;
 mod command;
 mod configs;
 pub mod connection;
+pub mod crew;
 mod denied;
 mod expiry;
 pub mod fixed;

@@ -141,13 +141,14 @@ impl Telemetry {
 
     fn tick(&self) {
         let tick = self.tick.fetch_add(1, Ordering::Relaxed) + 1;
-        for function in self.functions() {
+        let snapshot = self.sources.registry.snapshot();
+        for function in snapshot.functions() {
             let totals = function.stats.totals();
             function.stats.window.lock().tick(tick, &totals);
         }
         let totals = self.unknown.totals();
         self.unknown.window.lock().tick(tick, &totals);
-        for instance in self.instances() {
+        for instance in snapshot.instances() {
             let totals = instance.stats.as_calls();
             instance.stats.window.lock().tick(tick, &totals);
         }
@@ -207,8 +208,7 @@ impl Telemetry {
 
     fn functions(&self) -> Vec<Arc<Function>> {
         let snapshot = self.sources.registry.snapshot();
-        let all = snapshot.services.values().flat_map(|f| f.values());
-        let mut all: Vec<_> = all.flat_map(|f| f.versions.iter().cloned()).collect();
+        let mut all: Vec<_> = snapshot.functions().cloned().collect();
         let key = |f: &Arc<Function>| (f.service.clone(), f.request_type.clone());
         // Stable: versions keep their order.
         all.sort_by_cached_key(key);
@@ -233,12 +233,7 @@ impl Telemetry {
 
     /// Each instance once, by service and id.
     fn instances(&self) -> Vec<Arc<Instance>> {
-        let functions = self.functions();
-        let variants = functions.iter().flat_map(|f| &f.variants);
-        let mut all: Vec<_> = variants.flat_map(|v| v.instances.iter().cloned()).collect();
-        all.sort_by(|a, b| (&a.service, &a.id).cmp(&(&b.service, &b.id)));
-        all.dedup_by(|a, b| a.service == b.service && a.id == b.id);
-        all
+        self.sources.registry.snapshot().instances()
     }
 
     /// What is not counted but looked up: label values and value of each series.

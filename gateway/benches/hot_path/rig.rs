@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, ready};
 use serde_json::{Value, json};
 use sluice_gateway::config::Config;
+use sluice_gateway::dispatch::breaker::Suspects;
 use sluice_gateway::dispatch::broker::{Broker, Outgoing, PublishError};
 use sluice_gateway::dispatch::inbox::Inbox;
 use sluice_gateway::dispatch::mailbox::Delivery;
@@ -42,11 +43,13 @@ pub(crate) fn spec(more: Value) -> FunctionSpec {
 /// It, on so many instances.
 pub(crate) fn function(spec: FunctionSpec, instances: usize) -> Function {
     let subjects = Subjects::default();
+    let suspects = Arc::<Suspects>::default();
     let instance = |n: usize| {
         let id = InstanceId::new(&format!("i{n:03}")).unwrap();
         let features = ["beat", "cancel"].map(str::to_owned);
         let service = spec.service.clone();
-        Arc::new(Instance::new(id, service, &subjects, &features, &[]))
+        let instance = Instance::new(id, service, &subjects, &features, &[]);
+        Arc::new(instance.among(suspects.clone()))
     };
     let instances = (0..instances).map(instance).collect();
     Function::of(spec.clone(), instances, &subjects)

@@ -105,7 +105,7 @@ impl Attempt {
             watched: match target {
                 Target::Fixed(_) => false,
                 // Silence says nothing if even one of those who may hold it sends no beats.
-                Target::Group => variant.instances.iter().all(|i| i.beats),
+                Target::Group => variant.instances.all_beat(),
                 Target::Instance(instance) => instance.beats,
             },
             load: holder.clone().map(LoadGuard::new),

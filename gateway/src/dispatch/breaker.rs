@@ -8,12 +8,13 @@
 //! ```
 //!
 //! Successes are counted only once there has been a failure: a breaker that knows no failure is
-//! the word 0, and stays it.
+//! the word 0, and stays it. Breakers that belong together count how many of them are not, so that
+//! nobody has to look at each.
 
 mod word;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use self::word::{State, decode, encode};
@@ -32,6 +33,28 @@ pub struct Breaker {
     word: AtomicU64,
     /// Milliseconds that slow answers take lately; 0: nobody has answered yet.
     usual_ms: AtomicU32,
+    /// Counts it, with the others of its service, while it is not clean.
+    suspects: Arc<Suspects>,
+}
+
+/// How many of some breakers have anything held against them. Counted before it shows in the
+/// breaker, and until after: never too few.
+#[derive(Debug, Default)]
+pub struct Suspects(AtomicUsize);
+
+impl Suspects {
+    /// Whether there is none.
+    pub(crate) fn none(&self) -> bool {
+        self.0.load(Ordering::Acquire) == 0
+    }
+
+    fn one_more(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn one_less(&self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// A breaker's state, for people.
@@ -86,6 +109,21 @@ pub(crate) struct Probe {
 }
 
 impl Breaker {
+    /// One that is counted among `suspects` while anything is held against it.
+    #[must_use]
+    pub fn among(suspects: Arc<Suspects>) -> Self {
+        Self {
+            word: AtomicU64::default(),
+            usual_ms: AtomicU32::default(),
+            suspects,
+        }
+    }
+
+    /// Where it is counted.
+    pub(crate) fn suspects(&self) -> &Arc<Suspects> {
+        &self.suspects
+    }
+
     /// Lets a call pass, or says after how many milliseconds to come back.
     pub(crate) fn admit(self: &Arc<Self>, clock: Clock) -> Result<Pass, u64> {
         let mut word = self.word.load(Ordering::Relaxed);
@@ -208,7 +246,9 @@ impl Breaker {
 
     /// Closes it and forgets every failure.
     pub fn reset(&self) {
-        self.word.store(0, Ordering::Relaxed);
+        if self.word.swap(0, Ordering::AcqRel) != 0 {
+            self.suspects.one_less();
+        }
     }
 
     /// Its state, the failures that count now, and for how many milliseconds it refuses calls.
@@ -227,9 +267,26 @@ impl Breaker {
     }
 
     fn swap(&self, from: u64, to: u64) -> Result<(), u64> {
-        self.word
-            .compare_exchange_weak(from, to, Ordering::Relaxed, Ordering::Relaxed)
-            .map(|_| ())
+        if from == 0 && to != 0 {
+            self.suspects.one_more();
+        }
+        let done = self
+            .word
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed);
+        let counted_in_vain = done.is_err() && from == 0 && to != 0;
+        let is_clean_now = done.is_ok() && from != 0 && to == 0;
+        if counted_in_vain || is_clean_now {
+            self.suspects.one_less();
+        }
+        done.map(|_| ())
+    }
+}
+
+impl Drop for Breaker {
+    fn drop(&mut self) {
+        if *self.word.get_mut() != 0 {
+            self.suspects.one_less();
+        }
     }
 }
 
@@ -272,10 +329,7 @@ impl Probe {
             return false;
         }
         // Where an operator has reset the breaker meanwhile, that stands.
-        let (from, to) = (self.word, encode(next));
-        let word = &self.breaker.word;
-        word.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed)
-            .is_ok()
+        self.breaker.swap(self.word, encode(next)).is_ok()
     }
 }
 

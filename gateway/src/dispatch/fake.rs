@@ -12,6 +12,7 @@ use sluice_protocol::{
 };
 use tokio::sync::mpsc;
 
+use super::breaker::Suspects;
 use super::broker::{Broker, Outgoing, PublishError};
 use super::inbox::Inbox;
 use super::mailbox::Delivery;
@@ -115,17 +116,13 @@ impl Rig {
         let service = specs[0].service.clone();
         let subjects = Subjects::default();
         let features = ["beat", "credit", "cancel"].map(str::to_owned);
+        let suspects = Arc::<Suspects>::default();
         let instances: Vec<Arc<Instance>> = instances
             .iter()
             .map(|id| {
                 let id = InstanceId::new(id).unwrap();
-                Arc::new(Instance::new(
-                    id,
-                    service.clone(),
-                    &subjects,
-                    &features,
-                    &[],
-                ))
+                let instance = Instance::new(id, service.clone(), &subjects, &features, &[]);
+                Arc::new(instance.among(suspects.clone()))
             })
             .collect();
         let registry = Arc::new(Registry::default());

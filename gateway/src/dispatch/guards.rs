@@ -130,11 +130,11 @@ impl Breakers {
 
     fn each(&self, mut visit: impl FnMut(Guarded, &Breaker)) {
         let snapshot = self.registry.snapshot();
-        for function in functions(&snapshot) {
+        for function in snapshot.functions() {
             visit(of_function(function), &function.breaker);
-            for instance in function.variants.iter().flat_map(|v| &v.instances) {
-                visit(of_instance(instance), &instance.breaker);
-            }
+        }
+        for instance in snapshot.instances() {
+            visit(of_instance(&instance), &instance.breaker);
         }
     }
 }
@@ -164,19 +164,12 @@ impl Bulkheads {
                 waiting,
             })
         };
-        let mut list: Vec<_> = functions(&snapshot).filter_map(status).collect();
+        let mut list: Vec<_> = snapshot.functions().filter_map(status).collect();
         list.sort_by(|a, b| {
             (&a.service, &a.function, &a.version).cmp(&(&b.service, &b.function, &b.version))
         });
         list
     }
-}
-
-fn functions(
-    snapshot: &crate::registry::snapshot::Snapshot,
-) -> impl Iterator<Item = &Arc<Function>> {
-    let services = snapshot.services.values();
-    services.flat_map(|functions| functions.values().flat_map(|all| &all.versions))
 }
 
 fn of_function(function: &Function) -> Guarded {

@@ -77,7 +77,7 @@ impl Selection<'_> {
             && self.function.variants.len() == 1
             && !self.function.by_instance
             && !self.variant.is_shared()
-            && self.variant.instances.iter().all(|i| i.breaker.is_clean())
+            && self.variant.instances.is_clean()
         {
             // The registry may lag behind the broker, so an empty list is no reason to refuse
             // here: the broker knows whether somebody listens.

@@ -62,7 +62,7 @@ pub(super) fn climb(call: &mut Resolved) -> Result<(), CallError> {
     let chain = &translation.chain;
     if chain.has_code() {
         // Another worker would take the args for today's, and would ask for no permission.
-        if !call.variant().instances.iter().all(|i| i.pending) {
+        if !call.variant().instances.all_translate() {
             let text = format!(
                 "no worker of {} translates version {}; it did not run",
                 call.spec().label(),

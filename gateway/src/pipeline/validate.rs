@@ -87,8 +87,7 @@ pub(super) fn invalid(spec: &FunctionSpec, faults: &[Fault]) -> CallError {
 /// Args in an encoding that every worker of the call takes.
 fn for_workers(call: &Resolved, args: Payload) -> Result<Payload, CallError> {
     let variant = call.variant();
-    let everybody =
-        || variant.fixed_subject.is_none() && variant.instances.iter().all(|i| i.message_pack);
+    let everybody = || variant.fixed_subject.is_none() && variant.instances.all_take_message_pack();
     // Beside an HTTP request args are always JSON.
     if args.encoding == Encoding::Json || call.call.http.is_none() && everybody() {
         return Ok(args);

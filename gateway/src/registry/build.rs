@@ -9,6 +9,7 @@ use sluice_protocol::{FunctionSpec, InstanceId, ServiceName, Subjects};
 
 use super::callers::Callers;
 use super::configs::{Config, Configs, FunctionId, function_id};
+use super::crew::Crew;
 use super::fixed::{CONFIG_FILE, FixedFunctions};
 use super::instances::{Instances, Record};
 use super::snapshot::{Function, Functions, Instance, Translation, Variant};
@@ -44,7 +45,7 @@ pub(super) struct Builder {
 struct Candidate<'a> {
     config: &'a Config,
     spec: &'a Arc<FunctionSpec>,
-    instances: &'a Vec<Arc<Instance>>,
+    instances: &'a Crew,
     chain: Option<&'a Chain>,
 }
 
@@ -72,7 +73,7 @@ impl Builder {
             let variant = Variant {
                 config_hash: CONFIG_FILE.to_owned(),
                 spec: fixed.spec.clone(),
-                instances: Vec::new(),
+                instances: Crew::default(),
                 fixed_subject: Some(fixed.subject.clone()),
                 bare: !fixed.headers,
                 translation: None,
@@ -167,7 +168,7 @@ fn live_instances(
     configs: &Configs,
     instances: &Instances,
     overrides: &Overrides,
-) -> HashMap<String, Vec<Arc<Instance>>> {
+) -> HashMap<String, Crew> {
     let mut live: HashMap<String, Vec<Arc<Instance>>> = configs
         .of(service)
         .map(|config| (config.hash.clone(), Vec::new()))
@@ -179,13 +180,14 @@ fn live_instances(
             all.push(record.shared.clone());
         }
     }
-    live
+    let crew = |(hash, all)| (hash, Crew::new(all));
+    live.into_iter().map(crew).collect()
 }
 
 fn candidates<'a>(
     service: &ServiceName,
     configs: &'a Configs,
-    live: &'a HashMap<String, Vec<Arc<Instance>>>,
+    live: &'a HashMap<String, Crew>,
 ) -> BTreeMap<FunctionId, Vec<Candidate<'a>>> {
     let mut out: BTreeMap<FunctionId, Vec<Candidate<'_>>> = BTreeMap::new();
     for config in configs.of(service) {

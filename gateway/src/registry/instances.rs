@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::limits::Limits;
 use super::snapshot::Instance;
+use crate::dispatch::breaker::Suspects;
 
 /// What is known of one instance.
 #[derive(Debug)]
@@ -26,15 +27,16 @@ pub(super) struct Record {
 }
 
 impl Record {
-    fn new(heard: &Heard, subjects: &Subjects, now: Instant) -> Self {
+    fn new(heard: &Heard, suspects: Arc<Suspects>, subjects: &Subjects, now: Instant) -> Self {
+        let shared = Instance::new(
+            heard.instance.clone(),
+            heard.service.clone(),
+            subjects,
+            &heard.features,
+            &heard.encodings,
+        );
         Self {
-            shared: Arc::new(Instance::new(
-                heard.instance.clone(),
-                heard.service.clone(),
-                subjects,
-                &heard.features,
-                &heard.encodings,
-            )),
+            shared: Arc::new(shared.among(suspects)),
             config_hash: heard.config_hash.clone(),
             state: heard.state,
             last_seen: now,
@@ -53,7 +55,8 @@ impl Record {
         let before = self.takes_calls();
         let mut changed = self.state != heard.state || self.config_hash != heard.config_hash;
         if self.features != heard.features || self.encodings != heard.encodings {
-            *self = Self::new(heard, subjects, now);
+            let suspects = self.shared.breaker.suspects().clone();
+            *self = Self::new(heard, suspects, subjects, now);
             changed = true;
         }
         if self.config_hash != heard.config_hash {
@@ -108,9 +111,12 @@ impl Instances {
             return Ok(changed);
         }
         self.room_for(&heard.service, limits)?;
-        let record = Record::new(heard, subjects, now);
-        record.set_load(heard);
         let all = self.by_service.entry(heard.service.clone()).or_default();
+        // One for all of a service: whether all are clean is one number then.
+        let of_any = |any: &Record| any.shared.breaker.suspects().clone();
+        let suspects = all.values().next().map_or_else(Arc::default, of_any);
+        let record = Record::new(heard, suspects, subjects, now);
+        record.set_load(heard);
         all.insert(heard.instance.clone(), record);
         self.total += 1;
         Ok(true)

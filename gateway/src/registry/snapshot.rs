@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use super::callers::Callers;
+use super::crew::Crew;
 use super::routes::Routes;
-use crate::dispatch::breaker::Breaker;
+use crate::dispatch::breaker::{Breaker, Suspects};
 use crate::dispatch::bulkhead::Bulkhead;
 use crate::overrides::{Notice, Pins};
 use crate::telemetry::function_stats::{FunctionStats, InstanceStats};
@@ -93,7 +94,7 @@ impl Function {
             variants: vec![Variant {
                 config_hash: "c1".to_owned(),
                 spec: Arc::new(spec),
-                instances,
+                instances: instances.into(),
                 fixed_subject: None,
                 bare: false,
                 translation: None,
@@ -115,7 +116,7 @@ pub struct Variant {
     /// The function as that config has it.
     pub spec: Arc<FunctionSpec>,
     /// The instances that take calls, ordered by id.
-    pub instances: Vec<Arc<Instance>>,
+    pub instances: Crew,
     /// The function is served by plain NATS responders on this subject (gateway's config file):
     /// nothing is known of instances.
     pub fixed_subject: Option<String>,
@@ -214,6 +215,15 @@ impl Instance {
             no_responders: AtomicU32::new(0),
             breaker: Arc::default(),
             stats: InstanceStats::default(),
+        }
+    }
+
+    /// The same, counted with the others of its service while its breaker is not clean.
+    #[must_use]
+    pub fn among(self, suspects: Arc<Suspects>) -> Self {
+        Self {
+            breaker: Arc::new(Breaker::among(suspects)),
+            ..self
         }
     }
 
@@ -339,6 +349,26 @@ impl Snapshot {
 }
 
 impl Snapshot {
+    /// Every version of every function; those of one function in ascending order, else in none.
+    pub fn functions(&self) -> impl Iterator<Item = &Arc<Function>> {
+        let functions = self.services.values().flat_map(Functions::values);
+        functions.flat_map(|all| &all.versions)
+    }
+
+    /// Each instance that takes calls, once, by service and id.
+    #[must_use]
+    pub fn instances(&self) -> Vec<Arc<Instance>> {
+        let variants = self.functions().flat_map(|f| &f.variants);
+        let mut crews: Vec<&Crew> = variants.map(|v| &v.instances).collect();
+        // A thousand functions of one config have their instances in common.
+        crews.sort_by_key(|crew| crew.place());
+        crews.dedup_by_key(|crew| crew.place());
+        let mut all: Vec<_> = crews.into_iter().flatten().cloned().collect();
+        all.sort_by(|a, b| (&a.service, &a.id).cmp(&(&b.service, &b.id)));
+        all.dedup_by(|a, b| a.service == b.service && a.id == b.id);
+        all
+    }
+
     /// The same version of the same function, as it is here.
     #[must_use]
     pub fn same(&self, function: &Function) -> Option<&Arc<Function>> {

@@ -166,10 +166,8 @@ async fn a_flood_of_outcomes_still_opens_it() {
 
 #[test]
 fn threads_agree_on_one_probe() {
-    let breaker = Arc::new(Breaker {
-        word: AtomicU64::new(encode(State::Open { until: 0 })),
-        ..Breaker::default()
-    });
+    let breaker = Arc::new(Breaker::default());
+    breaker.swap(0, encode(State::Open { until: 0 })).unwrap();
     let clock = Clock::start();
     let probes: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..8)
@@ -208,4 +206,52 @@ fn the_fair_time_is_that_of_slow_answers() {
         "never above half of its own"
     );
     assert_eq!(breaker.fair_time(ms(150)), ms(75));
+}
+
+/// Whatever threads do to each other's breakers, one that is not clean is never missed.
+#[test]
+fn suspects_are_never_too_few() {
+    let suspects = Arc::<Suspects>::default();
+    let breaker = || Arc::new(Breaker::among(suspects.clone()));
+    let (open, shared) = (breaker(), breaker());
+    let (clock, mut options) = (Clock::start(), options());
+    options.window = Duration::ZERO;
+    assert!(suspects.none());
+    open.record(false, clock, &options);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                for _ in 0..2000 {
+                    shared.record(false, clock, &options);
+                    assert!(!suspects.none(), "the one that stays is missed");
+                    shared.reset();
+                }
+            });
+        }
+    });
+    shared.reset();
+    assert!(!suspects.none());
+    open.reset();
+    assert!(suspects.none());
+    breaker().record(false, clock, &options);
+    assert!(suspects.none(), "it is gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_leaves_a_suspect_only_if_it_fails() {
+    let suspects = Arc::<Suspects>::default();
+    let breaker = Arc::new(Breaker::among(suspects.clone()));
+    let (clock, mut options) = (Clock::start(), options());
+    options.failures = 1;
+    for ok in [false, true] {
+        breaker.record(false, clock, &options);
+        assert!(!suspects.none());
+        wait(60_000).await;
+        let Ok(Pass::Probe(probe)) = breaker.admit(clock) else {
+            panic!("no probe");
+        };
+        assert!(!suspects.none());
+        probe.settle(ok, &options);
+        assert_eq!(suspects.none(), ok);
+    }
 }
