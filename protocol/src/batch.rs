@@ -80,6 +80,8 @@ fn split(bytes: &[u8]) -> Option<usize> {
 pub struct BatchBuilder {
     bytes: BytesMut,
     count: usize,
+    /// Bytes of the batch before: the next one is likely to have as many.
+    usual: usize,
 }
 
 impl BatchBuilder {
@@ -106,6 +108,9 @@ impl BatchBuilder {
         let Ok(length) = u32::try_from(item.len()) else {
             return false;
         };
+        if self.count == 0 {
+            self.bytes.reserve(self.usual);
+        }
         self.bytes.put_u32(length);
         self.bytes.put_slice(item);
         self.count += 1;
@@ -117,6 +122,9 @@ impl BatchBuilder {
     pub fn take(&mut self, encoding: Encoding) -> Option<Batch> {
         let bytes = self.bytes.split().freeze();
         let count = std::mem::take(&mut self.count);
+        if count > 0 {
+            self.usual = bytes.len();
+        }
         (count > 0).then_some(Batch {
             encoding,
             bytes,

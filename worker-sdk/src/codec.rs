@@ -30,12 +30,25 @@ pub(crate) fn decode_args<T: DeserializeOwned>(args: &Payload) -> Result<T, Erro
 
 /// A result or an item, in the encoding that the caller wants.
 pub(crate) fn encode<T: Serialize>(value: &T, encoding: Encoding) -> Result<Payload, Error> {
-    let bytes = match encoding {
-        Encoding::Json => serde_json::to_vec(value).map_err(Error::internal)?,
-        Encoding::MessagePack => rmp_serde::to_vec_named(value).map_err(Error::internal)?,
+    const FEW: usize = 128;
+    encode_sized(value, encoding, FEW)
+}
+
+/// The same, of a value that is likely to have `size` bytes.
+pub(crate) fn encode_sized<T: Serialize>(
+    value: &T,
+    encoding: Encoding,
+    size: usize,
+) -> Result<Payload, Error> {
+    let mut bytes = Vec::with_capacity(size);
+    match encoding {
+        Encoding::Json => serde_json::to_writer(&mut bytes, value).map_err(Error::internal)?,
+        Encoding::MessagePack => {
+            rmp_serde::encode::write_named(&mut bytes, value).map_err(Error::internal)?;
+        }
         // Only resources are called so, and they answer otherwise.
         Encoding::Http => return Err(Error::internal("a value is no HTTP response")),
-    };
+    }
     Ok(Payload {
         encoding,
         bytes: Bytes::from(bytes),

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sluice_protocol::Payload;
 
-use crate::codec::{decode_args, encode};
+use crate::codec::{decode_args, encode_sized};
 use crate::context::Context;
 use crate::error::Error;
 use crate::handler::{Facts, Outcome, Seen, form};
@@ -103,9 +103,7 @@ impl<I: Serialize> StreamSender<I> {
     ///   the stream may go on.
     /// - `stream_closed` when the stream has ended already.
     pub async fn send(&self, item: I) -> Result<(), Error> {
-        self.lane
-            .send(encode(&item, self.lane.encoding())?, false)
-            .await
+        self.lane.send(self.encoded(&item)?, false).await
     }
 
     /// Sends the last item: it is marked as such, and the stream ends with it.
@@ -113,9 +111,11 @@ impl<I: Serialize> StreamSender<I> {
     /// # Errors
     /// As [`Self::send`].
     pub async fn send_last(&self, item: I) -> Result<(), Error> {
-        self.lane
-            .send(encode(&item, self.lane.encoding())?, true)
-            .await
+        self.lane.send(self.encoded(&item)?, true).await
+    }
+
+    fn encoded(&self, item: &I) -> Result<Payload, Error> {
+        encode_sized(item, self.lane.encoding(), self.lane.usual_size())
     }
 }
 

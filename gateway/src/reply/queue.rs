@@ -12,8 +12,8 @@ use std::task::{Context, Poll, Waker};
 use parking_lot::Mutex;
 use sluice_protocol::response::Answer;
 
-/// Answers that may wait for their reader.
-const MAX_ANSWERS: usize = 64;
+/// Answers that may wait for their reader: as many frames as a socket takes of streams by default.
+const MAX_ANSWERS: usize = 128;
 /// Bytes of them.
 const MAX_BYTES: u64 = 256 << 10;
 /// With more than so many it is the reader's turn: nobody looks at the worker's pace meanwhile.
@@ -204,7 +204,7 @@ mod tests {
                 put(&writer, bytes);
                 count += 1;
             }
-            assert_eq!(count, if bytes == 1 { 64 } else { 27 });
+            assert_eq!(count, if bytes == 1 { MAX_ANSWERS } else { 27 });
         }
     }
 

@@ -1,8 +1,9 @@
 //! Where the items of a stream leave: those that are ready together go in one message.
 //!
 //! Nothing waits for more to come. Items that follow each other closely gather while the handler
-//! runs, and leave as soon as it waits for anything, when a message is full, and before the
-//! stream's last word. Any other item leaves at once.
+//! runs, and leave as soon as it waits for anything, credit included, when a message is full, and
+//! before the stream's last word. Any other item leaves at once; one that is too large for a
+//! message of several goes alone, behind what has gathered.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use parking_lot::Mutex as SyncMutex;
 use sluice_protocol::batch::BatchBuilder;
 use sluice_protocol::{Encoding, ErrorCode, Executed, Frame, Payload};
 use tokio::sync::{Mutex, Notify};
+use tokio::task::yield_now;
 use tokio::time::Instant;
 
 use super::reply::Replier;
@@ -21,7 +23,7 @@ use super::running::Running;
 use crate::error::Error;
 
 /// Most items of one message.
-const MAX_ITEMS: usize = 64;
+const MAX_ITEMS: usize = 256;
 /// Most bytes of a message with several items, and a quarter of what the broker takes.
 const MAX_BYTES: usize = 128 * 1024;
 /// Items that take longer to be made do not gather: a handler that computes them one by one would
@@ -58,9 +60,25 @@ pub(crate) struct Outlet {
     broken: AtomicBool,
 }
 
+/// One item of a stream.
+#[derive(Debug)]
+pub(crate) struct Item {
+    /// Its number.
+    pub(crate) seq: u64,
+    pub(crate) payload: Payload,
+    /// Whether the stream ends with it.
+    pub(crate) last: bool,
+    /// When it was there.
+    pub(crate) made: Instant,
+    /// When its sender had done waiting for credit and room.
+    pub(crate) taken: Instant,
+}
+
 #[derive(Debug, Default)]
 struct Gathered {
     items: BatchBuilder,
+    /// Bytes that they may have; looked up with the first.
+    limit: usize,
     first: u64,
     last: bool,
     /// When the newest item was taken, whether it is still here or not.
@@ -86,43 +104,52 @@ impl Outlet {
         self.batches = batches;
     }
 
-    /// Takes item `seq`, which was there at `made`, and says whether a [`Self::flush`] has to
-    /// follow at once. Where this is dropped before it is done, the item was not taken.
-    pub(crate) async fn put(
-        &self,
-        (seq, payload, last): (u64, Payload, bool),
-        made: Instant,
-    ) -> Result<bool, Error> {
-        if !self.may_gather(&payload) {
+    /// Takes an item, and says whether a [`Self::flush`] has to follow at once. Where this is
+    /// dropped before it is done, the item was not taken.
+    pub(crate) async fn put(&self, mut item: Item) -> Result<bool, Error> {
+        // Pieces of resources have heads, and travel alone.
+        if self.batches && item.payload.encoding == self.encoding {
+            if let Some(at_once) = self.gather(&item)? {
+                return Ok(at_once);
+            }
             self.flush().await?;
-            let frame = Frame::Item { seq, payload, last };
-            self.sink.put(&frame).await?;
-            self.call.item_sent(seq, Instant::now());
-            return Ok(false);
+            // The message is full, or the item is too large for any. A handler that never waits
+            // has had its turn.
+            yield_now().await;
+            item.taken = Instant::now();
+            if let Some(at_once) = self.gather(&item)? {
+                return Ok(at_once);
+            }
         }
-        if !self.gathered.lock().has_room(&payload, self.sink.limit()) {
-            self.flush().await?;
-        }
+        self.flush().await?;
+        let Item {
+            seq, payload, last, ..
+        } = item;
+        let frame = Frame::Item { seq, payload, last };
+        self.sink.put(&frame).await?;
+        self.call.item_sent(seq, Instant::now());
+        Ok(false)
+    }
+
+    /// Puts the item to the others, and says whether all have to leave at once; `None`: there is
+    /// no room for it.
+    fn gather(&self, item: &Item) -> Result<Option<bool>, Error> {
         self.check()?;
         let mut gathered = self.gathered.lock();
-        let (first, close) = (
-            gathered.items.is_empty(),
-            gathered.push(seq, &payload, last, made),
-        );
+        let first = gathered.items.is_empty();
+        if first {
+            gathered.limit = self.sink.limit();
+        }
+        if !gathered.has_room(&item.payload) {
+            return Ok(None);
+        }
+        let close = gathered.push(item);
         drop(gathered);
         // Also where a flush follows, which may be dropped before it is done.
         if first {
             self.ready.notify_one();
         }
-        Ok(last || !close)
-    }
-
-    /// Whether the item may travel with others. Those that may not are larger than a message of
-    /// several, or pieces of resources, which have heads.
-    fn may_gather(&self, payload: &Payload) -> bool {
-        self.batches
-            && payload.encoding == self.encoding
-            && Gathered::default().has_room(payload, self.sink.limit())
+        Ok(Some(item.last || !close))
     }
 
     /// Hands over what is there, whenever there is something.
@@ -172,20 +199,22 @@ impl Outlet {
 }
 
 impl Gathered {
-    fn has_room(&self, payload: &Payload, limit: usize) -> bool {
-        self.items.len() < MAX_ITEMS && self.items.size_with(payload.bytes.len()) <= limit
+    fn has_room(&self, payload: &Payload) -> bool {
+        self.items.len() < MAX_ITEMS && self.items.size_with(payload.bytes.len()) <= self.limit
     }
 
     /// Says whether it was made soon after the one before had been taken.
-    fn push(&mut self, seq: u64, payload: &Payload, last: bool, made: Instant) -> bool {
+    fn push(&mut self, item: &Item) -> bool {
         if self.items.is_empty() {
-            self.first = seq;
+            self.first = item.seq;
         }
-        let before = self.newest.replace(Instant::now());
+        let before = self.newest;
+        // Another sender may have come first with a later item.
+        self.newest = before.max(Some(item.taken));
         // It fits: it is no larger than a message.
-        self.items.push(&payload.bytes);
-        self.last = last;
-        before.is_some_and(|before| made.saturating_duration_since(before) < CLOSE)
+        self.items.push(&item.payload.bytes);
+        self.last = item.last;
+        before.is_some_and(|before| item.made.saturating_duration_since(before) < CLOSE)
     }
 
     /// The message that holds all, and the number of its last item.

@@ -220,6 +220,11 @@ impl Running {
         }
     }
 
+    /// Whether its items need credit.
+    pub(crate) fn has_window(&self) -> bool {
+        self.window.is_some()
+    }
+
     /// Whether item `seq` may be sent now, after `bytes` bytes of items.
     pub(crate) fn has_credit(&self, seq: u64, bytes: u64) -> bool {
         self.window.as_ref().is_none_or(|window| {
@@ -247,6 +252,11 @@ impl Running {
                 }
             }
         }
+        self.check()
+    }
+
+    /// The error of a call that ends before its handler does.
+    pub(crate) fn check(&self) -> Result<(), Error> {
         if self.cancel.is_cancelled() {
             return Err(self.end_error());
         }

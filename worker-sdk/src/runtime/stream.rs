@@ -2,14 +2,14 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use sluice_protocol::{Encoding, Payload};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::unconstrained;
 use tokio::time::Instant;
 
-use super::outlet::{Outlet, Sink};
+use super::outlet::{Item, Outlet, Sink};
 use super::running::Running;
 use crate::change::run::Translation;
 use crate::error::Error;
@@ -28,6 +28,8 @@ struct Inner {
     translation: Option<Arc<Translation>>,
     /// Items that were taken; they are on their way, or about to be.
     taken: AtomicU64,
+    /// Bytes of the item before: the next one is likely to have as many.
+    usual_size: AtomicUsize,
     // Held across a send, so that items leave in the order of their numbers.
     state: Mutex<State>,
 }
@@ -47,6 +49,7 @@ impl Lane {
             encoding,
             translation: None,
             taken: AtomicU64::new(0),
+            usual_size: AtomicUsize::new(0),
             state: Mutex::default(),
         }))
     }
@@ -71,6 +74,12 @@ impl Lane {
         self.0.encoding
     }
 
+    /// Bytes to begin the next item with: as many as the one before had, within bounds.
+    pub(crate) fn usual_size(&self) -> usize {
+        let usual = self.0.usual_size.load(Ordering::Relaxed);
+        usual.clamp(128, 16 * 1024)
+    }
+
     pub(crate) fn sent(&self) -> u64 {
         self.0.taken.load(Ordering::Acquire)
     }
@@ -78,11 +87,14 @@ impl Lane {
     /// Sends one item within the credit. Needs [`Self::flow`] at its side.
     pub(crate) async fn send(&self, payload: Payload, last: bool) -> Result<(), Error> {
         let made = Instant::now();
-        let mut state = self.0.state.lock().await;
+        let mut taken = made;
+        let mut state = self.lock().await;
         if state.closed {
             return Err(Error::new("stream_closed", "the stream has ended already"));
         }
         let seq = state.items + 1;
+        let usual = &self.0.usual_size;
+        usual.store(payload.bytes.len(), Ordering::Relaxed);
         let payload = match &self.0.translation {
             Some(translation) => translation.response(payload)?,
             None => payload,
@@ -92,9 +104,18 @@ impl Lane {
             // More comes once these are read. A handler may wait here with its whole thread, and
             // then nobody else would send them.
             self.0.outlet.flush().await?;
+            self.0.call.credit_for(seq, state.bytes).await?;
+            taken = Instant::now();
         }
-        self.0.call.credit_for(seq, state.bytes).await?;
-        let at_once = self.0.outlet.put((seq, payload, last), made).await?;
+        self.0.call.check()?;
+        let item = Item {
+            seq,
+            payload,
+            last,
+            made,
+            taken,
+        };
+        let at_once = self.0.outlet.put(item).await?;
         // No wait in between: what was taken has its number, even if the sender is dropped now.
         state.items = seq;
         state.bytes += size;
@@ -104,6 +125,19 @@ impl Lane {
             self.0.outlet.flush().await?;
         }
         Ok(())
+    }
+
+    /// Mostly nobody else sends. Taken at once, the lock costs nothing of the task's budget: a task
+    /// that has none left pauses, and what it has gathered leaves. Where nothing else would make
+    /// a sender wait it has to pause now and then, for the other tasks of its thread.
+    async fn lock(&self) -> MutexGuard<'_, State> {
+        let state = &self.0.state;
+        if self.0.call.has_window()
+            && let Ok(state) = state.try_lock()
+        {
+            return state;
+        }
+        state.lock().await
     }
 
     /// Lets the items go that handlers have sent; runs beside the handler, and after it in turn.

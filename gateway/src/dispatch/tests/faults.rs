@@ -297,7 +297,7 @@ async fn byte_credit_is_granted_when_half_is_used() {
 /// Was: beats between items fill the mailbox of a slow client.
 #[test]
 fn beats_between_items_do_not_overflow() {
-    // As `bounds()` has it for stream_items = 64.
+    // As `bounds()` would have it for stream_items = 64.
     let mailbox = Mailbox::new(Bounds {
         items: 64 + 16,
         bytes: 1 << 20,

@@ -29,14 +29,23 @@ fn rig(batches: bool, permits: usize) -> Rig {
     }
 }
 
+/// An item that is there now, and that there is room for.
+fn item(seq: u64, payload: Payload, last: bool) -> Item {
+    let made = Instant::now();
+    Item {
+        seq,
+        payload,
+        last,
+        made,
+        taken: made,
+    }
+}
+
 impl Rig {
     async fn put(&self, seqs: impl IntoIterator<Item = u64>) {
         for seq in seqs {
-            let item = Payload::json(seq.to_string());
-            self.outlet
-                .put((seq, item, false), Instant::now())
-                .await
-                .unwrap();
+            let item = item(seq, Payload::json(seq.to_string()), false);
+            self.outlet.put(item).await.unwrap();
         }
     }
 
@@ -88,8 +97,8 @@ async fn what_is_ready_together_goes_together_and_a_lone_item_as_an_item() {
 async fn only_items_that_follow_closely_wait_for_each_other() {
     let rig = rig(true, 10);
     let put = async |seq, last| {
-        let item = (seq, Payload::json("1"), last);
-        rig.outlet.put(item, Instant::now()).await.unwrap()
+        let item = item(seq, Payload::json("1"), last);
+        rig.outlet.put(item).await.unwrap()
     };
     assert!(put(1, false).await, "the first one");
     assert!(!put(2, false).await);
@@ -107,10 +116,8 @@ async fn a_message_has_so_many_items_and_bytes_and_larger_items_go_alone() {
     let text = |size: usize| Payload::json(format!("\"{}\"", "x".repeat(size - 2)));
     // Lengths included, a message has 1000 bytes at most.
     for (seq, size) in (1..).zip([400, 400, 400, 997, 30, 996, 30]) {
-        rig.outlet
-            .put((seq, text(size), seq == 7), Instant::now())
-            .await
-            .unwrap();
+        let item = item(seq, text(size), seq == 7);
+        rig.outlet.put(item).await.unwrap();
     }
     rig.outlet.flush().await.unwrap();
     let expected = [
@@ -123,16 +130,25 @@ async fn a_message_has_so_many_items_and_bytes_and_larger_items_go_alone() {
     ];
     assert_eq!(rig.messages(), expected);
     let many = self::rig(true, 1000);
-    let empty = || Payload::json("");
-    for seq in 1..=100 {
-        many.outlet
-            .put((seq, empty(), false), Instant::now())
-            .await
-            .unwrap();
+    let limit = MAX_ITEMS as u64;
+    for seq in 1..=limit + 36 {
+        let item = item(seq, Payload::json(""), false);
+        many.outlet.put(item).await.unwrap();
     }
     many.outlet.flush().await.unwrap();
-    assert_eq!(many.messages(), [(1, MAX_ITEMS, false), (65, 36, false)]);
-    assert_eq!(many.call.sent(), 100);
+    let expected = [(1, MAX_ITEMS, false), (limit + 1, 36, false)];
+    assert_eq!(many.messages(), expected);
+    assert_eq!(many.call.sent(), limit + 36);
+}
+
+#[tokio::test]
+async fn who_never_waits_lets_others_have_their_turn_after_each_full_message() {
+    let rig = rig(true, 10);
+    let other = tokio::spawn(async {});
+    rig.put(1..=MAX_ITEMS as u64).await;
+    assert!(!other.is_finished(), "so far nothing made it wait");
+    rig.put([MAX_ITEMS as u64 + 1]).await;
+    assert!(other.is_finished());
 }
 
 #[tokio::test]
@@ -167,10 +183,7 @@ async fn after_a_loss_nothing_is_taken() {
     rig.gate.close();
     let lost = rig.outlet.flush().await.unwrap_err();
     assert_eq!(lost.code(), "stream_lost");
-    let refused = rig
-        .outlet
-        .put((3, Payload::json("3"), false), Instant::now())
-        .await;
+    let refused = rig.outlet.put(item(3, Payload::json("3"), false)).await;
     assert_eq!(refused.unwrap_err().code(), "stream_lost");
     assert_eq!(rig.call.sent(), 0);
 }
