@@ -444,6 +444,11 @@ impl Pipeline {
         let send = move |call| -> BoxFuture<'static, _> {
             Box::pin(async move { dispatcher.send(call).await })
         };
-        Ok(self.once.run(asked, call, send).await?.due(due))
+        let sent = match asked {
+            None => send(call).await,
+            // Boxed, as most calls have no key.
+            Some(asked) => Box::pin(self.once.run(asked, call, send)).await,
+        };
+        Ok(sent?.due(due))
     }
 }

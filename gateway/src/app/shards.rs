@@ -52,6 +52,8 @@ pub(super) struct Shared {
     pub(super) selectors: Selectors,
 }
 
+/// Between two ticks of a shard's pulse: shorter than most timers of calls.
+const PULSE: std::time::Duration = std::time::Duration::from_millis(250);
 /// For what goes on behind the callers' backs, after the last call.
 const SETTLE_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
 /// For the last messages, after the drain.
@@ -117,6 +119,7 @@ async fn run(
     started: oneshot::Sender<Result<(), AppError>>,
 ) {
     let stop = CancellationToken::new();
+    tokio::spawn(stop.clone().run_until_cancelled_owned(pulse()));
     let broker = match connect(id, &shared, &stop) {
         Ok(broker) => broker,
         Err(error) => {
@@ -147,6 +150,17 @@ async fn run(
         tracing::warn!(shard = id, "the last messages may not have gone out");
     }
     stop.cancel();
+}
+
+/// Keeps a timer that is due soon. Tokio's time driver wakes its own thread through an eventfd,
+/// which takes two system calls, whenever a timer is set that is due before all others: a shard
+/// that serves one call at a time would do so for each.
+async fn pulse() {
+    let mut pulse = tokio::time::interval(PULSE);
+    pulse.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        pulse.tick().await;
+    }
 }
 
 fn connect(

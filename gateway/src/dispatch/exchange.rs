@@ -7,7 +7,6 @@ mod send;
 mod told;
 mod waiting;
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::task::Poll;
@@ -231,7 +230,8 @@ impl Exchange {
     /// Also handing a message over may take long, where the broker does not read.
     async fn start_in_time(&mut self) -> Result<(), Failure> {
         let deadline = self.deadline;
-        let mut start = pin!(self.start());
+        // Boxed, so that what waits for an answer is not as large as what sends.
+        let mut start = Box::pin(self.start());
         // Mostly it is done at once, and no timer is needed.
         if let Poll::Ready(started) = futures_util::poll!(start.as_mut()) {
             return started;

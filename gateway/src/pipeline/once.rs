@@ -141,19 +141,16 @@ impl Once {
         let _ = self.settling.acquire_many(MAX_SETTLING as u32).await;
     }
 
-    /// Sends the call, unless the request ran before.
+    /// Sends a call that has a key, unless the request ran before.
     pub(super) async fn run<F>(
         &self,
-        asked: Option<Asked>,
+        asked: Asked,
         call: Ready,
         send: impl FnOnce(Ready) -> F + Send + 'static,
     ) -> Result<Reply, CallError>
     where
         F: Future<Output = Result<Reply, CallError>> + Send + 'static,
     {
-        let Some(asked) = asked else {
-            return send(call).await;
-        };
         let claim = Claim {
             key: asked.key,
             fingerprint: asked.fingerprint,
