@@ -37,9 +37,13 @@ pub(crate) enum Sink {
     Nats(Replier),
     /// A test's list of items.
     Memory(Arc<SyncMutex<Vec<Bytes>>>),
-    /// A list of frames, each of which needs a permit.
+    /// A list of frames, each of which needs a permit, and the bytes that a message may have.
     #[cfg(test)]
-    Gated(Arc<SyncMutex<Vec<Frame>>>, Arc<tokio::sync::Semaphore>),
+    Gated(
+        Arc<SyncMutex<Vec<Frame>>>,
+        Arc<tokio::sync::Semaphore>,
+        usize,
+    ),
 }
 
 /// Hands items over in the order in which they are put in.
@@ -242,7 +246,7 @@ impl Sink {
             Self::Nats(replier) => MAX_BYTES.min(replier.max_payload() / 4),
             Self::Memory(_) => MAX_BYTES,
             #[cfg(test)]
-            Self::Gated(..) => 1000,
+            Self::Gated(_, _, limit) => *limit,
         }
     }
 
@@ -260,7 +264,7 @@ impl Sink {
                 Ok(())
             }
             #[cfg(test)]
-            Self::Gated(list, gate) => {
+            Self::Gated(list, gate, _) => {
                 let closed = |_| Error::of(ErrorCode::StreamLost, "the gate is closed");
                 gate.acquire().await.map_err(closed)?.forget();
                 list.lock().push(frame.clone());

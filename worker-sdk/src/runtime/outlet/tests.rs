@@ -15,10 +15,14 @@ struct Rig {
 }
 
 fn rig(batches: bool, permits: usize) -> Rig {
+    rig_of(batches, permits, MAX_BYTES)
+}
+
+fn rig_of(batches: bool, permits: usize, limit: usize) -> Rig {
     let call = Arc::new(Running::new(opening(ResponseType::Stream, None)));
     let frames = Arc::<SyncMutex<Vec<Frame>>>::default();
     let gate = Arc::new(Semaphore::new(permits));
-    let sink = Sink::Gated(frames.clone(), gate.clone());
+    let sink = Sink::Gated(frames.clone(), gate.clone(), limit);
     let mut outlet = Outlet::new(call.clone(), sink, Encoding::Json);
     outlet.set_batching(batches);
     Rig {
@@ -112,7 +116,7 @@ async fn only_items_that_follow_closely_wait_for_each_other() {
 
 #[tokio::test]
 async fn a_message_has_so_many_items_and_bytes_and_larger_items_go_alone() {
-    let rig = rig(true, 1000);
+    let rig = rig_of(true, 1000, 1000);
     let text = |size: usize| Payload::json(format!("\"{}\"", "x".repeat(size - 2)));
     // Lengths included, a message has 1000 bytes at most.
     for (seq, size) in (1..).zip([400, 400, 400, 997, 30, 996, 30]) {
