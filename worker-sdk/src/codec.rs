@@ -30,8 +30,7 @@ pub(crate) fn decode_args<T: DeserializeOwned>(args: &Payload) -> Result<T, Erro
 
 /// A result or an item, in the encoding that the caller wants.
 pub(crate) fn encode<T: Serialize>(value: &T, encoding: Encoding) -> Result<Payload, Error> {
-    const FEW: usize = 128;
-    encode_sized(value, encoding, FEW)
+    encode_sized(value, encoding, 0)
 }
 
 /// The same, of a value that is likely to have `size` bytes.
@@ -40,7 +39,8 @@ pub(crate) fn encode_sized<T: Serialize>(
     encoding: Encoding,
     size: usize,
 ) -> Result<Payload, Error> {
-    let mut bytes = Vec::with_capacity(size);
+    // One large value does not make all that follow it large.
+    let mut bytes = Vec::with_capacity(size.clamp(128, 16 * 1024));
     match encoding {
         Encoding::Json => serde_json::to_writer(&mut bytes, value).map_err(Error::internal)?,
         Encoding::MessagePack => {

@@ -10,6 +10,7 @@ use sluice_e2e::{Error, LIMIT, eventually_within};
 
 use super::{Args, Figures, gateway, workers};
 use crate::Result;
+use crate::compare::median;
 use crate::cpu;
 use crate::load::http::{Request, closed_loop};
 use crate::load::{Tally, Window};
@@ -129,10 +130,4 @@ pub(super) async fn run(args: &Args, figures: &mut Figures) -> Result {
     );
     figures.add(PART, "ratio, each to the run just before", ratio, "");
     Ok(())
-}
-
-/// Of as many as there are rounds.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[ROUNDS / 2]
 }

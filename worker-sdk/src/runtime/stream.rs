@@ -74,10 +74,9 @@ impl Lane {
         self.0.encoding
     }
 
-    /// Bytes to begin the next item with: as many as the one before had, within bounds.
+    /// Bytes that the next item is likely to have.
     pub(crate) fn usual_size(&self) -> usize {
-        let usual = self.0.usual_size.load(Ordering::Relaxed);
-        usual.clamp(128, 16 * 1024)
+        self.0.usual_size.load(Ordering::Relaxed)
     }
 
     pub(crate) fn sent(&self) -> u64 {
