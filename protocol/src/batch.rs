@@ -54,19 +54,50 @@ impl Batch {
         &self.bytes
     }
 
+    /// Bytes of the items, without those of their lengths.
+    #[must_use]
+    pub fn payload_len(&self) -> usize {
+        self.bytes.len() - PREFIX * self.count
+    }
+
     /// The items in their order, each a part of the body's bytes.
-    pub fn items(&self) -> impl Iterator<Item = Payload> + '_ {
-        let mut rest = self.bytes.clone();
-        std::iter::from_fn(move || {
-            let mut item = rest.split_to(split(&rest)?);
-            item.advance(PREFIX);
-            Some(Payload {
-                encoding: self.encoding,
-                bytes: item,
-            })
-        })
+    #[must_use]
+    pub fn items(&self) -> Items {
+        Items {
+            encoding: self.encoding,
+            rest: self.bytes.clone(),
+            left: self.count,
+        }
     }
 }
+
+/// The items of a [`Batch`] that were not taken yet; shares the bytes.
+#[derive(Debug, Clone)]
+pub struct Items {
+    encoding: Encoding,
+    rest: Bytes,
+    left: usize,
+}
+
+impl Iterator for Items {
+    type Item = Payload;
+
+    fn next(&mut self) -> Option<Payload> {
+        let mut bytes = self.rest.split_to(split(&self.rest)?);
+        bytes.advance(PREFIX);
+        self.left -= 1;
+        Some(Payload {
+            encoding: self.encoding,
+            bytes,
+        })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Items {}
 
 /// Where the first item ends; `None` if the bytes end before.
 fn split(bytes: &[u8]) -> Option<usize> {
@@ -178,7 +209,12 @@ mod tests {
             let batch = builder.take(Encoding::MessagePack).unwrap();
             let read = Batch::parse(Encoding::MessagePack, batch.bytes().clone());
             prop_assert_eq!(read.as_ref(), Some(&batch));
+            let mut rest = batch.items();
+            prop_assert_eq!(rest.len(), items.len());
+            rest.next();
+            prop_assert_eq!(rest.len(), items.len() - 1);
             let read: Vec<_> = batch.items().map(|p| p.bytes.to_vec()).collect();
+            prop_assert_eq!(batch.payload_len(), items.concat().len());
             prop_assert_eq!(read, items);
         }
 

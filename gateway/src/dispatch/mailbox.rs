@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use sluice_protocol::Frame;
-use sluice_protocol::batch::Batch;
+use sluice_protocol::batch::{Batch, Items};
 
 /// What can happen to an attempt from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,8 +38,20 @@ pub struct Bounds {
 #[derive(Debug, Default)]
 struct State {
     queue: VecDeque<Delivery>,
+    /// What is left of the batch that is being read. It comes before the queue.
+    reading: Option<Reading>,
+    /// Deliveries that wait; each item of a batch is one.
+    count: usize,
     bytes: usize,
     closed: bool,
+}
+
+/// A batch of which some items were read.
+#[derive(Debug)]
+struct Reading {
+    next: u64,
+    items: Items,
+    last: bool,
 }
 
 /// A queue of deliveries. Writers never wait: what is too much becomes one `Overflow`.
@@ -50,50 +62,93 @@ pub struct Mailbox {
     bounds: Bounds,
 }
 
-fn size(delivery: &Delivery) -> usize {
+/// As how many deliveries one counts, and the bytes of its payload.
+fn size(delivery: &Delivery) -> (usize, usize) {
     match delivery {
-        Delivery::Frame(Frame::Result(p) | Frame::Item { payload: p, .. }) => p.bytes.len(),
-        _ => 0,
+        Delivery::Frame(Frame::Result(p) | Frame::Item { payload: p, .. }) => (1, p.bytes.len()),
+        Delivery::Frame(Frame::Items { items, .. }) => (items.len(), items.payload_len()),
+        _ => (1, 0),
     }
 }
 
 impl State {
-    /// False if it was too much.
+    fn has_room(&self, (count, bytes): (usize, usize), bounds: Bounds) -> bool {
+        self.count.saturating_add(count) <= bounds.items
+            && self.bytes.saturating_add(bytes) <= bounds.bytes
+    }
+
+    /// False if it was too much, or a part of it.
     fn put(&mut self, delivery: Delivery, bounds: Bounds) -> bool {
+        if self.closed {
+            return false;
+        }
         // What comes after a beat says as much: a reader that is slow must not pile them up.
         if matches!(delivery, Delivery::Frame(_))
             && matches!(self.queue.back(), Some(Delivery::Frame(Frame::Beat { .. })))
         {
             self.queue.pop_back();
+            self.count -= 1;
         }
-        let bytes = self.bytes + size(&delivery);
-        let over = self.queue.len() >= bounds.items || bytes > bounds.bytes;
-        let delivery = if over { Delivery::Overflow } else { delivery };
+        let size = size(&delivery);
+        match delivery {
+            delivery if self.has_room(size, bounds) => self.add(delivery, size),
+            // Some of them may fit.
+            Delivery::Frame(Frame::Items { first, items, last }) if items.len() > 1 => {
+                return self.put_each(first, &items, last, bounds);
+            }
+            _ => {
+                self.add(Delivery::Overflow, (1, 0));
+                return false;
+            }
+        }
+        true
+    }
+
+    fn add(&mut self, delivery: Delivery, (count, bytes): (usize, usize)) {
         self.closed = match &delivery {
             Delivery::Frame(frame) => frame.is_final(),
             Delivery::Overflow | Delivery::NoResponders | Delivery::Malformed(_) => true,
             Delivery::Disconnected | Delivery::Reconnected => false,
         };
-        if !over {
-            self.bytes = bytes;
-        }
+        self.count += count;
+        self.bytes += bytes;
         self.queue.push_back(delivery);
-        !over
     }
 
-    /// The items of a batch, as if each had come by itself.
-    ///
-    /// They share the batch's bytes. Of the batches that wait only the foremost can be read in
-    /// part, so the bytes that are held beyond those that are counted are one message's at most.
-    fn put_all(&mut self, first: u64, items: &Batch, last: bool, bounds: Bounds) -> bool {
-        items.items().enumerate().all(|(index, payload)| {
-            let item = Frame::Item {
-                seq: first + index as u64,
-                payload,
-                last: last && index + 1 == items.len(),
-            };
-            self.put(Delivery::Frame(item), bounds)
-        })
+    fn put_each(&mut self, first: u64, items: &Batch, last: bool, bounds: Bounds) -> bool {
+        let mut reading = Reading {
+            next: first,
+            items: items.items(),
+            last,
+        };
+        std::iter::from_fn(|| reading.take()).all(|item| self.put(item, bounds))
+    }
+
+    fn take(&mut self) -> Option<Delivery> {
+        if let Some(item) = self.reading.as_mut().and_then(Reading::take) {
+            return Some(item);
+        }
+        match self.queue.pop_front()? {
+            Delivery::Frame(Frame::Items { first, items, last }) => {
+                let reading = self.reading.insert(Reading {
+                    next: first,
+                    items: items.items(),
+                    last,
+                });
+                reading.take()
+            }
+            delivery => Some(delivery),
+        }
+    }
+}
+
+impl Reading {
+    fn take(&mut self) -> Option<Delivery> {
+        let payload = self.items.next()?;
+        let seq = self.next;
+        self.next += 1;
+        let last = self.last && self.items.len() == 0;
+        Some(Delivery::Frame(Frame::Item { seq, payload, last }))
     }
 }
 
@@ -115,12 +170,7 @@ impl Mailbox {
         if state.closed {
             return false;
         }
-        let taken = match delivery {
-            Delivery::Frame(Frame::Items { first, items, last }) => {
-                state.put_all(first, &items, last, self.bounds)
-            }
-            delivery => state.put(delivery, self.bounds),
-        };
+        let taken = state.put(delivery, self.bounds);
         drop(state);
         self.waker.wake();
         taken
@@ -128,14 +178,16 @@ impl Mailbox {
 
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.state.lock().queue.is_empty()
+        self.state.lock().count == 0
     }
 
     /// The next delivery, if there is one.
     pub fn try_next(&self) -> Option<Delivery> {
         let mut state = self.state.lock();
-        let delivery = state.queue.pop_front()?;
-        state.bytes -= size(&delivery);
+        let delivery = state.take()?;
+        let (count, bytes) = size(&delivery);
+        state.count -= count;
+        state.bytes -= bytes;
         Some(delivery)
     }
 
@@ -157,6 +209,8 @@ impl Mailbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
     use sluice_protocol::batch::BatchBuilder;
     use sluice_protocol::{Encoding, Payload};
 
@@ -248,6 +302,46 @@ mod tests {
             }
             assert_eq!(mailbox.try_next(), Some(Delivery::Overflow));
             assert_eq!(mailbox.try_next(), None);
+        }
+    }
+
+    proptest! {
+        /// Lengths of batches, one of which may end the stream; after each so many are read.
+        #[test]
+        fn batches_are_as_their_items_one_by_one(
+            steps in vec((1..6_usize, 0..4_usize, any::<bool>(), 0..5_usize), 1..12),
+            items in 1..12_usize,
+            bytes in 0..24_usize,
+        ) {
+            let (whole, single) = (Mailbox::new(Bounds { items, bytes }), Mailbox::new(Bounds { items, bytes }));
+            let mut seq = 1;
+            for (count, size, beats, reads) in steps {
+                let body = vec![b'1'; size];
+                let last = size == 3 && count == 5;
+                let taken = whole.push(batch(seq, &vec![&body[..]; count], last));
+                let mut taken_singly = true;
+                for index in 1..=count {
+                    let last = last && index == count;
+                    let payload = Payload::json(body.clone());
+                    let item = Frame::Item { seq, payload, last };
+                    taken_singly &= single.push(Delivery::Frame(item));
+                    seq += 1;
+                }
+                prop_assert_eq!(taken, taken_singly);
+                if beats {
+                    prop_assert_eq!(whole.push(beat(seq)), single.push(beat(seq)));
+                }
+                for _ in 0..reads {
+                    prop_assert_eq!(whole.is_empty(), single.is_empty());
+                    prop_assert_eq!(whole.try_next(), single.try_next());
+                }
+            }
+            while let Some(delivery) = single.try_next() {
+                prop_assert_eq!(whole.try_next(), Some(delivery));
+            }
+            prop_assert_eq!(whole.try_next(), None);
+            let state = whole.state.lock();
+            prop_assert_eq!((state.count, state.bytes), (0, 0));
         }
     }
 
