@@ -202,3 +202,45 @@ impl Instances {
         services
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing;
+    use super::*;
+
+    fn hear(all: &mut Instances, heard: &Heard) {
+        let (subjects, limits) = (Subjects::default(), Limits::default());
+        all.hear(heard, &subjects, &limits, Instant::now()).unwrap();
+    }
+
+    fn heard(service: &str, instance: &str) -> Heard {
+        testing::heard(service, instance, "", InstanceState::Ready)
+    }
+
+    fn suspects(all: &Instances, heard: &Heard) -> Arc<Suspects> {
+        let mut of = all.of(&heard.service);
+        let (_, record) = of.find(|(id, _)| **id == heard.instance).unwrap();
+        record.shared.breaker.suspects().clone()
+    }
+
+    #[test]
+    fn the_breakers_of_a_service_have_one_count_in_common() {
+        let mut all = Instances::default();
+        let (mut a, b, other) = (heard("s", "a"), heard("s", "b"), heard("t", "a"));
+        for heard in [&a, &b, &other] {
+            hear(&mut all, heard);
+        }
+        let of_service = suspects(&all, &a);
+        assert!(Arc::ptr_eq(&of_service, &suspects(&all, &b)));
+        assert!(!Arc::ptr_eq(&of_service, &suspects(&all, &other)));
+        // It comes back as another program, and so with another breaker.
+        a.features.clear();
+        hear(&mut all, &a);
+        assert!(Arc::ptr_eq(&of_service, &suspects(&all, &a)));
+        // One leaves, another comes.
+        all.remove(&a.service, &a.instance);
+        let c = heard("s", "c");
+        hear(&mut all, &c);
+        assert!(Arc::ptr_eq(&of_service, &suspects(&all, &c)));
+    }
+}
