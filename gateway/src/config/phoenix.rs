@@ -39,6 +39,9 @@ section! {
         outbox_frames: usize = 256, Count::within(2..=1_000_000);
         /// Bytes that may wait for a client; like `outbox_frames`.
         outbox_bytes: usize = 4 << 20, Bytes::within(4096..=1 << 30);
+        /// How long the reply to a call, which says that it was taken, may wait for the response: both
+        /// leave in one write then. 0: it leaves at once.
+        reply_delay: Duration = Duration::from_millis(5), Millis::within(0..=1000);
         /// A socket whose outbox stays full for so long is closed.
         write_timeout: Duration = Duration::from_secs(10), Millis::within(100..=3_600_000);
         /// A socket that sends nothing for so long, not even a heartbeat, is closed.
@@ -74,6 +77,7 @@ impl PhoenixOptions {
             max_frame_bytes: self.max_frame_bytes,
             outbox_frames: self.outbox_frames,
             outbox_bytes: self.outbox_bytes,
+            reply_delay: self.reply_delay,
             write_timeout: self.write_timeout,
             idle_timeout: self.idle_timeout,
             check_origin: self.check_origin.clone(),

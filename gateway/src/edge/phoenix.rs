@@ -8,12 +8,13 @@
 //! channel   one join of a topic, and its frames        calls          what has no final answer yet
 //! outbox    what waits to be written, bounded          ready          which calls may say something
 //! auth      who speaks                                 service        who answers
-//! clock     idle, slow, shutting down
+//! clock     idle, slow, shutting down                bell           whether it is worth a look
 //! ```
 //!
 //! The protocol is described in `docs/phoenix.md`.
 
 pub mod auth;
+mod bell;
 pub mod binary;
 mod calls;
 mod channel;

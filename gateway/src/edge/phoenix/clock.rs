@@ -30,6 +30,8 @@ pub(super) enum Due {
     Idle,
     /// The client has not read for too long.
     Stalled,
+    /// What was held back is to leave.
+    Release,
     /// A token may have expired or been revoked.
     Token,
     /// The gateway shuts down, and it is this socket's turn.
@@ -58,6 +60,9 @@ pub(super) struct Clock {
     /// When the first of the socket's tokens expires.
     expires: Option<Instant>,
     closes: Option<Instant>,
+    releases: Option<Instant>,
+    /// Something may come due earlier than the timer knows.
+    changed: bool,
     revocations: Option<Revoked>,
 }
 
@@ -86,6 +91,8 @@ impl Clock {
             drain,
             expires: None,
             closes: None,
+            releases: None,
+            changed: true,
             revocations: revocations.map(next_revocation),
         }
     }
@@ -93,11 +100,19 @@ impl Clock {
     /// When the first of the socket's tokens expires.
     pub(super) fn expires(&mut self, at: Option<Instant>) {
         self.expires = at;
+        self.changed = true;
     }
 
     /// The socket is to close at this moment.
     pub(super) fn closes(&mut self, at: Instant) {
         self.closes = Some(at);
+        self.changed = true;
+    }
+
+    /// Something is held back until then, or nothing.
+    pub(super) fn releases(&mut self, at: Option<Instant>) {
+        self.changed |= at.is_some() && at != self.releases;
+        self.releases = at;
     }
 
     /// The client has sent something.
@@ -105,14 +120,25 @@ impl Clock {
         self.heard = Instant::now();
     }
 
+    /// When the client has sent something.
+    pub(super) fn heard_at(&self) -> Instant {
+        self.heard
+    }
+
     /// Whether the outbox is full. A client that is not read cannot be heard: its silence counts
     /// again from when it is.
     pub(super) fn stalled(&mut self, full: bool) {
         if full && self.stalled_since.is_none() {
             self.stalled_since = Some(Instant::now());
+            self.changed = true;
         } else if !full && self.stalled_since.take().is_some() {
             self.heard = Instant::now();
         }
+    }
+
+    /// Whether it has to be polled though nothing has woken it.
+    pub(super) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Due> {
@@ -151,7 +177,11 @@ impl Clock {
 
     fn next(&self) -> (Instant, Due) {
         let mut first = self.next_but_token();
-        for (at, due) in [(self.expires, Due::Token), (self.closes, Due::Close)] {
+        for (at, due) in [
+            (self.expires, Due::Token),
+            (self.closes, Due::Close),
+            (self.releases, Due::Release),
+        ] {
             first = at.filter(|at| *at < first.0).map_or(first, |at| (at, due));
         }
         first

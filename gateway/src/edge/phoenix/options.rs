@@ -26,6 +26,9 @@ pub struct Phoenix {
     pub outbox_frames: usize,
     /// Bytes that may wait for a client; like [`Self::outbox_frames`].
     pub outbox_bytes: usize,
+    /// How long the reply that a call was taken may wait for what follows it; zero: it leaves at
+    /// once.
+    pub reply_delay: Duration,
     /// A socket whose outbox stays full for so long is closed.
     pub write_timeout: Duration,
     /// A socket that sends nothing for so long, not even a heartbeat, is closed.
@@ -68,6 +71,7 @@ impl Default for Phoenix {
             max_frame_bytes: 1 << 20,
             outbox_frames: 256,
             outbox_bytes: 4 << 20,
+            reply_delay: Duration::from_millis(5),
             write_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
             check_origin: Vec::new(),

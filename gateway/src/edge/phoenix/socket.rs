@@ -28,6 +28,7 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use self::farewell::Farewell;
 use self::traffic::Traffic;
 use super::auth::SocketAuth;
+use super::bell::Bell;
 use super::calls::{Calls, Followed, Key, Opened};
 use super::channel::Channel;
 use super::clock::{Clock, Drain, Due};
@@ -111,6 +112,10 @@ pub(super) struct Socket<T, C, A> {
     calls: Calls,
     outbox: Outbox,
     clock: Clock,
+    /// Something came from the client, or may be written to it.
+    incoming: Bell,
+    /// The clock, or an operator.
+    alarms: Bell,
     /// It is this socket's turn to go: calls in flight may finish, new ones are refused.
     leaving: bool,
     /// Its client was told so, and the close frame is next.
@@ -155,6 +160,8 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
             calls: Calls::default(),
             outbox: Outbox::new(options.outbox_frames, options.outbox_bytes),
             clock,
+            incoming: Bell::new(),
+            alarms: Bell::new(),
             leaving: false,
             farewell: None,
             first: 0,
@@ -304,6 +311,10 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
                 Some(End::Close(CloseCode::Away, reason.to_owned()))
             }
             Due::Stalled => Some(End::Cut(CloseCode::Policy, "slow client".to_owned())),
+            Due::Release => {
+                self.outbox.release();
+                None
+            }
             Due::Turn => {
                 self.begin_to_leave();
                 None

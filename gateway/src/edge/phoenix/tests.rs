@@ -5,6 +5,7 @@ mod calls;
 mod channels;
 mod errors;
 mod frames;
+mod held;
 mod message_pack;
 mod node;
 mod rig;

@@ -49,6 +49,7 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
 
     async fn flush(&mut self) -> bool {
         let outbox = &mut self.outbox;
+        outbox.release();
         let transport = &mut self.transport;
         std::future::poll_fn(|cx| outbox.poll_write(transport, cx))
             .await

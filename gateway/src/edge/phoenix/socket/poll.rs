@@ -45,13 +45,20 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
         if let Poll::Ready(Err(_)) = self.outbox.poll_write(&mut self.transport, cx) {
             return Poll::Ready(Event::End(End::Gone));
         }
-        if let Some(ticket) = &mut self.ticket
-            && let Poll::Ready(reason) = ticket.poll_closed(cx)
-        {
-            return Poll::Ready(Event::End(closed_by_operator(reason)));
-        }
         self.clock.stalled(!self.outbox.has_room());
-        self.clock.poll(cx).map(Event::Due)
+        self.clock.releases(self.outbox.held_until());
+        if self.clock.take_changed() {
+            self.alarms.again();
+        }
+        let (ticket, clock) = (&mut self.ticket, &mut self.clock);
+        self.alarms.poll(cx, |cx| {
+            if let Some(ticket) = ticket
+                && let Poll::Ready(reason) = ticket.poll_closed(cx)
+            {
+                return Poll::Ready(Event::End(closed_by_operator(reason)));
+            }
+            clock.poll(cx).map(Event::Due)
+        })
     }
 
     /// Whether there is room for anything, and for streams.
@@ -69,7 +76,7 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
                 0 if any => self.calls.poll_opened(cx).map(Event::Opened),
                 1 if any => self.calls.poll_late(cx).map(Event::Followed),
                 2 if streams => self.poll_streams(cx),
-                3 if any => Pin::new(&mut self.transport).poll_next(cx).map(received),
+                3 if any => self.poll_transport(cx),
                 _ => Poll::Pending,
             };
             if polled.is_ready() {
@@ -78,9 +85,13 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
         }
         Poll::Pending
     }
-}
 
-impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
+    fn poll_transport(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        let transport = Pin::new(&mut self.transport);
+        let polled = self.incoming.poll(cx, |cx| transport.poll_next(cx));
+        polled.map(received)
+    }
+
     /// Puts some items of streams into the outbox: one event each would cost more than the items.
     fn poll_streams(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         for taken in 0..ITEMS {

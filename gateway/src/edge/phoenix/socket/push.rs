@@ -1,12 +1,14 @@
 //! Calls: from the push that makes one to its first answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 use sluice_protocol::payload::Encoding;
 use sluice_protocol::response::Answer;
 use sluice_protocol::trace::TraceContext;
 use sluice_protocol::{CallError, ErrorCode, Payload, Request, RequestId};
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::Utf8Bytes;
 
 use super::{Socket, Transport};
@@ -98,7 +100,7 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
             if reference.is_some() {
                 let taken = Status::Ok;
                 let reply = channel.reply_text(reference.as_ref(), taken, name.as_str(), encoding);
-                self.outbox.push(reply);
+                self.push_taken(reply);
             }
             None
         };
@@ -113,6 +115,14 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
             notice,
         };
         self.calls.open(id, opening, answer);
+    }
+
+    /// That a call was taken says little by itself: most responses come soon after.
+    fn push_taken(&mut self, reply: Message) {
+        match self.shared.options.reply_delay {
+            Duration::ZERO => self.outbox.push(reply),
+            delay => self.outbox.push_held(reply, self.clock.heard_at() + delay),
+        }
     }
 
     fn lacks_user(&self, channel: &Channel) -> bool {
@@ -231,6 +241,8 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
                 }
             }
         }
+        // Also where nothing follows.
+        self.outbox.release();
         match follow {
             Some(stage) => self.calls.follow(key, stage),
             None => self.calls.remove(key),

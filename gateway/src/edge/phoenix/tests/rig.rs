@@ -272,6 +272,11 @@ impl Rig {
         self.from_server.recv().await.expect("the socket ended")
     }
 
+    /// A frame that is there already.
+    pub(super) fn try_frame(&mut self) -> Option<Message> {
+        self.from_server.try_recv().ok()
+    }
+
     pub(super) async fn json(&mut self) -> Value {
         match self.frame().await {
             Message::Text(text) => serde_json::from_str(&text).unwrap(),
