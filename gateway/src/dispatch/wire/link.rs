@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
@@ -13,6 +13,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use sluice_protocol::Frame;
 use tokio::io::AsyncWrite;
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::io::poll_read_buf;
 
@@ -146,6 +147,7 @@ impl Keeper {
             output: Vec::new(),
             written: 0,
             unflushed: false,
+            gathering: false,
             pings,
             unanswered: 0,
         };
@@ -172,6 +174,8 @@ struct Session<'a> {
     /// How much of `output` the socket has taken.
     written: usize,
     unflushed: bool,
+    /// What waits has waited for a turn.
+    gathering: bool,
     pings: Interval,
     unanswered: u32,
 }
@@ -188,8 +192,19 @@ impl Session<'_> {
         }
         // Replies first: what they set off is written with the rest.
         let read = self.poll_read(cx)?;
-        let _ = self.poll_write(cx)?;
+        if !self.gathers(cx) {
+            let _ = self.poll_write(cx)?;
+        }
         read.map(Ok)
+    }
+
+    /// Whether to write a turn of the thread later: what its clients have sent by now leaves
+    /// with it then, in one write, for one look more.
+    fn gathers(&mut self, cx: &mut Context<'_>) -> bool {
+        let anew = self.output.is_empty() && self.keeper.shared.outbox.has_any();
+        self.gathering = anew && !self.gathering;
+        // Comes back after the sockets were looked at, unlike a wake-up.
+        self.gathering && pin!(yield_now()).poll(cx).is_pending()
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<std::convert::Infallible>> {

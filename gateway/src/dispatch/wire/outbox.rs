@@ -65,6 +65,11 @@ impl Outbox {
         }
     }
 
+    /// Whether anything waits.
+    pub(super) fn has_any(&self) -> bool {
+        !self.state.lock().bytes.is_empty()
+    }
+
     /// Swaps what waits into `batch`, which must be empty; `writer` is woken when more comes.
     pub(super) fn take(&self, batch: &mut Vec<u8>, writer: &Waker) {
         self.writer.register(writer);

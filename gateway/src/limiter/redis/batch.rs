@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Nobody waits for others to come: what is there when the task is run that the first check has
-//! spawned goes out, if need be alone. A run of the script costs much more than one more call in it,
+//! spawned, one look at the sockets later, goes out, if need be alone. A run of the script costs much more than one more call in it,
 //! and most of all for calls that count in the same log.
 
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
+use tokio::task::yield_now;
 
 use super::ask::{Asker, Link};
 use super::question::Question;
@@ -50,8 +51,10 @@ impl<L: Link + 'static> Batch<L> {
         let (tell, told) = oneshot::channel();
         if self.join(demands, tell) {
             let (asker, waiting) = (self.asker.clone(), self.waiting.clone());
-            // Runs after all that is ready now: others join meanwhile.
+            // Runs after all that is ready now, and what clients have sent by then: others join
+            // meanwhile.
             tokio::spawn(async move {
+                yield_now().await;
                 let runs = std::mem::take(&mut *waiting.lock());
                 join_all(runs.into_iter().map(|run| run.go(&asker))).await;
             });
