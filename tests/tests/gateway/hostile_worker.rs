@@ -140,7 +140,8 @@ on_each_broker! {
         .unwrap();
         let accepted = [("Sluice-Kind", "accepted"), ("Sluice-Instance", "evil-1")];
         // Kind, number and body of what follows item 1, and the code that the stream must end with.
-        let many = "\0\0\0\u{1}2".repeat(1000);
+        // More than a gateway's window.
+        let many = "\0\0\0\u{1}2".repeat(2000);
         let rows = [
             (Some(("item", "7", "2")), "stream_lost"),
             (Some(("end", "9", "")), "stream_lost"),

@@ -133,6 +133,7 @@ impl Clock {
             self.changed = true;
         } else if !full && self.stalled_since.take().is_some() {
             self.heard = Instant::now();
+            self.changed = true;
         }
     }
 

@@ -96,6 +96,8 @@ impl Outbox {
         if self.held_until.is_some() && self.has_room_for_streams() {
             return Poll::Ready(Ok(()));
         }
+        // What has begun to leave is not held again.
+        self.release();
         let mut sink = Pin::new(sink);
         while !self.queue.is_empty() {
             ready!(sink.as_mut().poll_ready(cx))?;
@@ -111,7 +113,6 @@ impl Outbox {
             ready!(sink.poll_flush(cx))?;
             self.unflushed = false;
         }
-        self.release();
         Poll::Ready(Ok(()))
     }
 }

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Nobody waits for others to come: what is there when the task is run that the first check has
-//! spawned, one look at the sockets later, goes out, if need be alone. A run of the script costs much more than one more call in it,
-//! and most of all for calls that count in the same log.
+//! spawned, one look at the sockets later, goes out, if need be alone. A run of the script costs much
+//! more than one more call in it, and most of all for calls that count in the same log.
 
 use std::sync::Arc;
 

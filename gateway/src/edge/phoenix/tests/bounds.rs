@@ -102,6 +102,31 @@ async fn a_client_that_never_reads_is_cut_off() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_was_slow_and_falls_silent_is_idle() {
+    let idle = Duration::from_secs(5);
+    let patient = Options {
+        idle_timeout: idle,
+        write_timeout: Duration::from_secs(3600),
+        ..small()
+    };
+    let mut rig = Rig::start(patient, Vsn::V2, false, 1);
+    rig.join("1", "api:x").await;
+    for n in 0..1000 {
+        rig.request(&n.to_string(), json!({}));
+    }
+    // It is not read, so it may be silent.
+    sleep(idle * 4).await;
+    let mut last = Instant::now();
+    loop {
+        match rig.frame().await {
+            Message::Close(_) => break,
+            _ => last = Instant::now(),
+        }
+    }
+    assert!(last.elapsed() < idle * 2, "{:?}", last.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_is_slow_gets_everything() {
     let mut rig = Rig::start(small(), Vsn::V2, false, 1);
     rig.join("1", "api:x").await;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::rig::{Rig, options, success};
+use crate::edge::phoenix::frame::Vsn;
 use crate::edge::phoenix::options::Phoenix as Options;
 use crate::reply::Reply;
 
@@ -88,6 +89,27 @@ async fn it_takes_no_room_that_others_need_and_is_not_lost_at_the_end() {
     rig.expect(taken("3")).await;
     assert_eq!(u16::from(rig.close_frame().await.code), 1007);
     assert!(began.elapsed() < DELAY);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_begun_to_leave_is_not_held_again() {
+    let few = Options {
+        outbox_frames: 4,
+        reply_delay: DELAY * 100,
+        ..options()
+    };
+    // One frame fits into the transport.
+    let mut rig = Rig::start(few, Vsn::V2, false, 1);
+    rig.join("1", "api:x").await;
+    let began = Instant::now();
+    for id in ["1", "2"] {
+        rig.request(id, json!({}));
+    }
+    sleep(DELAY).await;
+    for id in ["1", "2"] {
+        rig.expect(taken(id)).await;
+    }
+    assert!(began.elapsed() < DELAY * 2);
 }
 
 #[tokio::test(start_paused = true)]
