@@ -38,7 +38,9 @@ pub struct Bounds {
 #[derive(Debug, Default)]
 struct State {
     queue: VecDeque<Delivery>,
-    /// What is left of the batch that is being read. It comes before the queue.
+    /// What is left of the batch that is being read. It comes before the queue. Items share their
+    /// batch's bytes, and no other is read in part: what is held beyond the bytes that are counted
+    /// is one message at most.
     reading: Option<Reading>,
     /// Deliveries that wait; each item of a batch is one.
     count: usize,
@@ -116,11 +118,7 @@ impl State {
     }
 
     fn put_each(&mut self, first: u64, items: &Batch, last: bool, bounds: Bounds) -> bool {
-        let mut reading = Reading {
-            next: first,
-            items: items.items(),
-            last,
-        };
+        let mut reading = Reading::of(first, items, last);
         std::iter::from_fn(|| reading.take()).all(|item| self.put(item, bounds))
     }
 
@@ -130,12 +128,7 @@ impl State {
         }
         match self.queue.pop_front()? {
             Delivery::Frame(Frame::Items { first, items, last }) => {
-                let reading = self.reading.insert(Reading {
-                    next: first,
-                    items: items.items(),
-                    last,
-                });
-                reading.take()
+                self.reading.insert(Reading::of(first, &items, last)).take()
             }
             delivery => Some(delivery),
         }
@@ -143,6 +136,14 @@ impl State {
 }
 
 impl Reading {
+    fn of(first: u64, items: &Batch, last: bool) -> Self {
+        Self {
+            next: first,
+            items: items.items(),
+            last,
+        }
+    }
+
     fn take(&mut self) -> Option<Delivery> {
         let payload = self.items.next()?;
         let seq = self.next;
@@ -313,7 +314,8 @@ mod tests {
             items in 1..12_usize,
             bytes in 0..24_usize,
         ) {
-            let (whole, single) = (Mailbox::new(Bounds { items, bytes }), Mailbox::new(Bounds { items, bytes }));
+            let bounds = Bounds { items, bytes };
+            let (whole, single) = (Mailbox::new(bounds), Mailbox::new(bounds));
             let mut seq = 1;
             for (count, size, beats, reads) in steps {
                 let body = vec![b'1'; size];

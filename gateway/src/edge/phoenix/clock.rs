@@ -61,8 +61,6 @@ pub(super) struct Clock {
     expires: Option<Instant>,
     closes: Option<Instant>,
     releases: Option<Instant>,
-    /// Something may come due earlier than the timer knows.
-    changed: bool,
     revocations: Option<Revoked>,
 }
 
@@ -92,7 +90,6 @@ impl Clock {
             expires: None,
             closes: None,
             releases: None,
-            changed: true,
             revocations: revocations.map(next_revocation),
         }
     }
@@ -100,18 +97,15 @@ impl Clock {
     /// When the first of the socket's tokens expires.
     pub(super) fn expires(&mut self, at: Option<Instant>) {
         self.expires = at;
-        self.changed = true;
     }
 
     /// The socket is to close at this moment.
     pub(super) fn closes(&mut self, at: Instant) {
         self.closes = Some(at);
-        self.changed = true;
     }
 
     /// Something is held back until then, or nothing.
     pub(super) fn releases(&mut self, at: Option<Instant>) {
-        self.changed |= at.is_some() && at != self.releases;
         self.releases = at;
     }
 
@@ -130,16 +124,14 @@ impl Clock {
     pub(super) fn stalled(&mut self, full: bool) {
         if full && self.stalled_since.is_none() {
             self.stalled_since = Some(Instant::now());
-            self.changed = true;
         } else if !full && self.stalled_since.take().is_some() {
             self.heard = Instant::now();
-            self.changed = true;
         }
     }
 
-    /// Whether it has to be polled though nothing has woken it.
-    pub(super) fn take_changed(&mut self) -> bool {
-        std::mem::take(&mut self.changed)
+    /// Whether something comes due before the timer wakes anybody: it is to be polled anew.
+    pub(super) fn is_ahead(&self) -> bool {
+        self.next().0 < self.timer.deadline()
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Due> {

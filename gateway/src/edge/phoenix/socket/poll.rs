@@ -47,7 +47,7 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
         }
         self.clock.stalled(!self.outbox.has_room());
         self.clock.releases(self.outbox.held_until());
-        if self.clock.take_changed() {
+        if self.clock.is_ahead() {
             self.alarms.again();
         }
         let (ticket, clock) = (&mut self.ticket, &mut self.clock);

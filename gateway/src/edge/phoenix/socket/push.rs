@@ -1,7 +1,6 @@
 //! Calls: from the push that makes one to its first answer.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Deserialize;
 use sluice_protocol::payload::Encoding;
@@ -119,10 +118,8 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
 
     /// That a call was taken says little by itself: most responses come soon after.
     fn push_taken(&mut self, reply: Message) {
-        match self.shared.options.reply_delay {
-            Duration::ZERO => self.outbox.push(reply),
-            delay => self.outbox.push_held(reply, self.clock.heard_at() + delay),
-        }
+        let until = self.clock.heard_at() + self.shared.options.reply_delay;
+        self.outbox.push_held(reply, until);
     }
 
     fn lacks_user(&self, channel: &Channel) -> bool {

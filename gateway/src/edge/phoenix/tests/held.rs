@@ -2,20 +2,16 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::rig::{Rig, options, success};
+use super::rig::{Rig, options, success, taken};
 use crate::edge::phoenix::frame::Vsn;
 use crate::edge::phoenix::options::Phoenix as Options;
 use crate::reply::Reply;
 
 const DELAY: Duration = Duration::from_millis(5);
 const MILLI: Duration = Duration::from_millis(1);
-
-fn taken(id: &str) -> Value {
-    json!(["1", id, "api:x", "phx_reply", {"status": "ok", "response": "f"}])
-}
 
 #[tokio::test(start_paused = true)]
 async fn it_leaves_with_the_response_and_before_it() {

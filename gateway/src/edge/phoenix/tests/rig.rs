@@ -255,8 +255,7 @@ impl Rig {
     /// The same, and its `phx_reply` read.
     pub(super) async fn accepted(&mut self, id: &str) -> Asked {
         self.request(id, json!({}));
-        self.expect(json!(["1", id, "api:x", "phx_reply", {"status": "ok", "response": "f"}]))
-            .await;
+        self.expect(taken(id)).await;
         self.asked().await
     }
 
@@ -354,6 +353,11 @@ impl Rig {
             .await;
         }
     }
+}
+
+/// The reply that a call of [`Rig::request`] was taken.
+pub(super) fn taken(id: &str) -> Value {
+    json!(["1", id, "api:x", "phx_reply", {"status": "ok", "response": "f"}])
 }
 
 /// The envelope of a success.
