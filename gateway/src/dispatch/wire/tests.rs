@@ -9,6 +9,7 @@ use sluice_broker::BrokerOptions;
 use sluice_protocol::{Frame, Payload};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::yield_now;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::*;
@@ -292,6 +293,21 @@ async fn two_servers_one_of_which_is_there() {
     let rig = Rig::at(&format!("nats://{gone}, {}", server.url()));
     rig.until(true, 1).await;
     server.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_comes_with_the_next_look_at_the_sockets_leaves_in_the_same_write() {
+    let server = Played::new().await;
+    let rig = Rig::at(&server.url);
+    let mut client = server.welcome().await;
+    rig.until(true, 1).await;
+    rig.publish("call.f", None, b"first").await;
+    // Resumes once the runtime has looked at what its sockets have.
+    yield_now().await;
+    rig.publish("call.f", None, b"second").await;
+    // One reading takes what one write has brought.
+    let read = String::from_utf8(client.fill_buf().await.unwrap().to_vec()).unwrap();
+    assert!(read.contains("first") && read.contains("second"), "{read}");
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use futures_util::future::{BoxFuture, join_all};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use redis::{Cmd, Script, Value};
+use tokio::task::yield_now;
 
 use crate::config::KeyLayout;
 use crate::limiter::redis::{Link, RedisStore};
@@ -82,6 +83,21 @@ async fn checks_of_one_moment_share_a_run_and_each_has_its_own_verdict() {
     let verdict = store.check(&more).await.unwrap();
     let used: Vec<u64> = verdict.outcomes.iter().map(|o| o.used).collect();
     assert_eq!(used, [vec![5; 60], vec![1; 240]].concat());
+}
+
+#[tokio::test]
+async fn a_check_that_comes_with_the_next_look_at_the_sockets_shares_the_run() {
+    let redis = TestRedis::start();
+    let (store, runs) = counted(&redis).await;
+    let mine = [demand("looks", 1, 9, 60_000)];
+    let later = async {
+        // Resumes once the runtime has looked at what its sockets have.
+        yield_now().await;
+        store.check(&mine).await
+    };
+    let (first, second) = tokio::join!(store.check(&mine), later);
+    let used = [first, second].map(|verdict| verdict.unwrap().outcomes[0].used);
+    assert_eq!((used, runs()), ([1, 2], 1));
 }
 
 #[tokio::test]
