@@ -167,25 +167,37 @@ impl Dispatcher {
     ///
     /// # Errors
     /// Whatever keeps the call from being taken or, for sync, from being answered.
-    pub async fn send(&self, call: Ready) -> Result<Reply, CallError> {
-        let kind = call.spec().response_type;
-        let encoding = call.encoding();
-        let admitted = admission::admit(&self.context, &call).await?;
-        // Boxed: it is large, and goes through many hands.
-        let mut exchange = Box::new(Exchange::new(self.context.clone(), call, admitted));
-        match (kind, exchange.next().await?) {
-            (ResponseType::Sync, Progress::Result(result)) => {
-                // Where the worker answered in its own encoding the edge cannot splice it.
-                Ok(Reply::Result(into_encoding(result, encoding)?))
+    pub fn send(
+        &self,
+        call: Ready,
+    ) -> impl Future<Output = Result<Reply, CallError>> + Send + use<> {
+        let (context, live) = (self.context.clone(), self.live.clone());
+        // Not an async fn, which would have room for its argument twice.
+        async move {
+            let kind = call.spec().response_type;
+            let encoding = call.encoding();
+            let admitted = admission::admit(&context, &call).await?;
+            // Boxed: it is large, and goes through many hands.
+            let mut exchange = Box::new(Exchange::new(context, call, admitted));
+            match (kind, exchange.next().await?) {
+                (ResponseType::Sync, Progress::Result(result)) => {
+                    // Where the worker answered in its own encoding the edge cannot splice it.
+                    Ok(Reply::Result(into_encoding(result, encoding)?))
+                }
+                (ResponseType::None, _) => Ok(Reply::Accepted),
+                (ResponseType::Async, first) => {
+                    let due = exchange.deadline;
+                    Ok(Reply::Async(spawn(exchange, first, None)).due(due))
+                }
+                (ResponseType::Stream, first) => {
+                    let ticket = live.streams.open(exchange.as_live());
+                    let answers = spawn(exchange, first, Some(ticket));
+                    Ok(Reply::Stream(answers))
+                }
+                (ResponseType::Sync, _) => {
+                    Err(exchange.protocol_error("a sync call has one result"))
+                }
             }
-            (ResponseType::None, _) => Ok(Reply::Accepted),
-            (ResponseType::Async, first) => Ok(Reply::Async(spawn(exchange, first, None))),
-            (ResponseType::Stream, first) => {
-                let ticket = self.live.streams.open(exchange.as_live());
-                let answers = spawn(exchange, first, Some(ticket));
-                Ok(Reply::Stream(answers))
-            }
-            (ResponseType::Sync, _) => Err(exchange.protocol_error("a sync call has one result")),
         }
     }
 }

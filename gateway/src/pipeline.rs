@@ -358,7 +358,13 @@ impl Pipeline {
         // A caller who is not let in has no after hook: else each refusal would cost a worker's
         // time.
         let (outcome, after) = match self.let_in(call, record).await {
-            Ok(call) => (self.serve(asked, call, who, record).await, after),
+            Ok(call) => {
+                let outcome = match self.ready(call, who, record) {
+                    Ok(call) => self.send(asked, call).await,
+                    Err(error) => Err(error),
+                };
+                (outcome, after)
+            }
             Err(error) => {
                 self.refused.note(who, &error);
                 (Err(error), None)
@@ -422,33 +428,31 @@ impl Pipeline {
         Ok(call)
     }
 
-    /// What is left to do for a caller who is let in.
-    async fn serve(
-        &self,
-        asked: Option<once::Asked>,
-        call: Limited,
-        who: Who,
-        record: &mut CallRecord,
-    ) -> Result<Reply, CallError> {
+    /// What is left to find out about the call of a caller who is let in.
+    fn ready(&self, call: Limited, who: Who, record: &mut CallRecord) -> Result<Ready, CallError> {
         let to = call.traced();
         // Before any acknowledgement: every fault is reported while it can be.
         let call = told(&to, "validate", validate::validate(call))
             .inspect_err(|error| self.refused.note(who, error))?;
         record.passed("validated");
         call.count_caller(self.shard);
-        // Takes `Ready` and nothing earlier: a stage that is left out does not compile.
-        let due = call.deadline();
-        let dispatcher = self.dispatcher.clone();
-        // Boxed here, where most calls that are refused have been: what a future has room for is
-        // moved with it each time.
-        let send = move |call| -> BoxFuture<'static, _> {
-            Box::pin(async move { dispatcher.send(call).await })
+        Ok(call)
+    }
+
+    /// Takes `Ready` and nothing earlier: a stage that is left out does not compile.
+    ///
+    /// Boxed here, where most calls that are refused have been: what a future has room for is
+    /// moved with it each time.
+    fn send(
+        &self,
+        asked: Option<once::Asked>,
+        call: Ready,
+    ) -> BoxFuture<'_, Result<Reply, CallError>> {
+        let Some(asked) = asked else {
+            return Box::pin(self.dispatcher.send(call));
         };
-        let sent = match asked {
-            None => send(call).await,
-            // Boxed, as most calls have no key.
-            Some(asked) => Box::pin(self.once.run(asked, call, send)).await,
-        };
-        Ok(sent?.due(due))
+        let (due, dispatcher) = (call.deadline(), self.dispatcher.clone());
+        let send = move |call| dispatcher.send(call);
+        Box::pin(async move { Ok(self.once.run(asked, call, send).await?.due(due)) })
     }
 }

@@ -94,9 +94,18 @@ impl Request {
     /// [`Self::from_json`], which takes more and says what is wrong.
     #[must_use]
     pub fn from_plain_json(body: &Bytes) -> Option<Self> {
-        let mut fields = quick::fields(std::str::from_utf8(body).ok()?)?;
+        Self::from_plain_text(std::str::from_utf8(body).ok()?, body)
+    }
+
+    /// The same from `text`, which is a part of `whole`: the args will be, too.
+    ///
+    /// # Panics
+    /// If it is no part of it.
+    #[must_use]
+    pub fn from_plain_text(text: &str, whole: &Bytes) -> Option<Self> {
+        let mut fields = quick::fields(text)?;
         let args = match fields.args.take() {
-            Some(raw) if raw != "null" => body.slice_ref(raw.as_bytes()),
+            Some(raw) if raw != "null" => whole.slice_ref(raw.as_bytes()),
             _ => no_args().bytes,
         };
         fields.into_request(Payload::json(args)).ok()

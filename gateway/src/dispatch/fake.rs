@@ -226,7 +226,8 @@ impl Rig {
     }
 
     pub(crate) fn deliver(&self, to: &Outgoing<'_>, delivery: Delivery) {
-        self.inbox.deliver(to.reply.as_deref().unwrap(), delivery);
+        self.inbox
+            .deliver(to.reply.as_deref().unwrap().as_bytes(), delivery);
     }
 
     pub(crate) fn reply(&self, to: &Outgoing<'_>, frame: Frame) {

@@ -13,7 +13,10 @@ use slab::Slab;
 use super::mailbox::{Bounds, Delivery, Mailbox};
 
 /// 96 random bits in hex: compared as they are written.
-type Secret = [u8; 24];
+type Secret = [u8; SECRET_DIGITS];
+const SECRET_DIGITS: usize = 24;
+/// Room for a slot's number: more calls than this many digits say never wait at once.
+const SLOT_DIGITS: usize = 8;
 
 #[derive(Debug)]
 struct Slot {
@@ -86,8 +89,8 @@ impl Inbox {
         }
     }
 
-    /// Hands a delivery to whoever waits on `subject`.
-    pub fn deliver(&self, subject: &str, delivery: Delivery) {
+    /// Hands a delivery to whoever waits on `subject`, which need not be one of ours, nor text.
+    pub fn deliver(&self, subject: &[u8], delivery: Delivery) {
         let Some(mailbox) = self.find(subject) else {
             self.stats.unknown.fetch_add(1, Ordering::Relaxed);
             return;
@@ -124,13 +127,14 @@ impl Inbox {
         self.len() == 0
     }
 
-    fn find(&self, subject: &str) -> Option<Arc<Mailbox>> {
-        let (key, secret) = subject.strip_prefix(&self.prefix)?.split_once('-')?;
-        let key = usize::from_str_radix(key, 16).ok()?;
+    fn find(&self, subject: &[u8]) -> Option<Arc<Mailbox>> {
+        let token = subject.strip_prefix(self.prefix.as_bytes())?;
+        let (slot, secret) = token.split_last_chunk::<SECRET_DIGITS>()?;
+        let key = slot_of(slot.strip_suffix(b"-")?)?;
         let slots = self.slots.lock();
         slots
             .get(key)
-            .filter(|slot| slot.secret == *secret.as_bytes())
+            .filter(|slot| slot.secret == *secret)
             .map(|slot| slot.mailbox.clone())
     }
 }
@@ -139,8 +143,15 @@ impl Ticket {
     /// The reply subject.
     #[must_use]
     pub fn subject(&self) -> String {
-        let secret = String::from_utf8_lossy(&self.secret);
-        [&self.inbox.prefix, &*hex(self.key), "-", &*secret].concat()
+        let secret = std::str::from_utf8(&self.secret).unwrap_or_default();
+        let prefix = &self.inbox.prefix;
+        // A formatter would cost more than all the rest of it.
+        let mut subject = String::with_capacity(prefix.len() + SLOT_DIGITS + 1 + secret.len());
+        subject.push_str(prefix);
+        push_hex(&mut subject, self.key);
+        subject.push('-');
+        subject.push_str(secret);
+        subject
     }
 
     /// Where its replies are.
@@ -150,18 +161,22 @@ impl Ticket {
     }
 }
 
-/// A number in hex, without a formatter's machinery.
-fn hex(mut number: usize) -> String {
-    let mut digits = Vec::with_capacity(8);
-    loop {
-        digits.push(b"0123456789abcdef"[number & 0xf]);
-        number >>= 4;
-        if number == 0 {
-            break;
-        }
+/// A slot's number, as [`push_hex`] writes it.
+fn slot_of(digits: &[u8]) -> Option<usize> {
+    if digits.is_empty() || digits.len() > SLOT_DIGITS {
+        return None;
     }
-    digits.reverse();
-    String::from_utf8(digits).unwrap_or_default()
+    digits.iter().try_fold(0, |number, digit| {
+        let digit = char::from(*digit).to_digit(16)?;
+        Some(number << 4 | digit as usize)
+    })
+}
+
+fn push_hex(text: &mut String, number: usize) {
+    let digits = (usize::BITS - number.leading_zeros()).div_ceil(4).max(1);
+    for digit in (0..digits).rev() {
+        text.push(char::from(b"0123456789abcdef"[number >> (4 * digit) & 0xf]));
+    }
 }
 
 impl Drop for Ticket {
@@ -183,7 +198,7 @@ mod tests {
     fn replies_find_their_ticket_only() {
         let inbox = Inbox::new("_INBOX.sluice.g.0");
         let (a, b) = (inbox.open(BOUNDS, 1), inbox.open(BOUNDS, 1));
-        inbox.deliver(&b.subject(), Delivery::NoResponders);
+        inbox.deliver(b.subject().as_bytes(), Delivery::NoResponders);
         assert_eq!(a.mailbox().try_next(), None);
         assert_eq!(b.mailbox().try_next(), Some(Delivery::NoResponders));
     }
@@ -213,7 +228,7 @@ mod tests {
             "other",
             "",
         ] {
-            inbox.deliver(subject, Delivery::NoResponders);
+            inbox.deliver(subject.as_bytes(), Delivery::NoResponders);
         }
         assert_eq!(second.mailbox().try_next(), None);
         assert_eq!(inbox.stats.unknown.load(Ordering::Relaxed), 6);

@@ -96,7 +96,8 @@ impl Selection<'_> {
                 None => random(&candidates),
             },
             ChooseNodeMode::Sticky(name) => match self.sticky_key(name) {
-                Some(key) => self.sticky(&candidates, &key, sticky).await,
+                // Boxed: it waits for the store, the others for nothing.
+                Some(key) => Box::pin(self.sticky(&candidates, &key, sticky)).await,
                 None => random(&candidates),
             },
             ChooseNodeMode::LeastLoaded => least_loaded(&candidates),

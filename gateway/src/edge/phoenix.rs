@@ -31,6 +31,7 @@ mod socket;
 #[cfg(test)]
 mod tests;
 pub mod text;
+mod transport;
 pub mod upgrade;
 mod written;
 

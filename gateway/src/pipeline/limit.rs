@@ -62,6 +62,11 @@ pub(super) async fn limit(
     if !limiter.has_rules() {
         return Ok(Limited(call));
     }
+    // Boxed: all calls have room for what they wait for here, and most wait for nothing.
+    Box::pin(counted(limiter, meters, call)).await
+}
+
+async fn counted(limiter: &Limiter, meters: &Meters, call: Resolved) -> Result<Limited, CallError> {
     let asking = asking(&call);
     let began = Instant::now();
     let admitted = limiter.admit(&asking).await;

@@ -114,7 +114,7 @@ async fn streams_are_open_until_their_end_and_items_count() {
 async fn a_scrape_is_well_formed_and_lists_every_metric() {
     let (rig, telemetry) = rig(spec());
     rig.inbox
-        .deliver("nobody", crate::dispatch::mailbox::Delivery::NoResponders);
+        .deliver(b"nobody", crate::dispatch::mailbox::Delivery::NoResponders);
     let text = telemetry.scrape().unwrap();
     assert!(text.ends_with("# EOF\n"));
     for metric in names::ALL {

@@ -146,13 +146,13 @@ impl Exchange {
         }
     }
 
-    fn message(
-        &self,
-        target: &Target,
+    fn message<'a>(
+        &'a self,
+        target: &'a Target,
         reply: String,
         trace: Option<&TraceContext>,
         now: Instant,
-    ) -> Result<Outgoing<'_>, Failure> {
+    ) -> Result<Outgoing<'a>, Failure> {
         let function = self.call.function();
         let (head, body) = self.content()?;
         let headers = match target {
@@ -166,7 +166,7 @@ impl Exchange {
         }
         let subject = match target {
             Target::Group => Cow::Borrowed(function.call_subject.as_str()),
-            Target::Fixed(subject) => Cow::Owned(subject.clone()),
+            Target::Fixed(subject) => Cow::Borrowed(subject.as_str()),
             Target::Instance(instance) => Cow::Owned(self.context.link.subjects.instance_call(
                 &function.service,
                 &instance.id,

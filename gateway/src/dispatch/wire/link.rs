@@ -34,6 +34,11 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 const MISSED_PINGS: u32 = 2;
 /// Room for messages that stays when they are written.
 const KEPT: usize = 1024 * 1024;
+/// How many turns of the thread messages wait for others, where there are several: fewer and larger
+/// writes are less work for everybody up to the worker (docs/performance.md).
+const LOOKS: u32 = 3;
+/// So many bytes wait for no more.
+pub(super) const ENOUGH: usize = 64 * 1024;
 /// Payloads up to here are copied, so that one that is kept does not keep what was read with it.
 const COPIED: usize = 4096;
 
@@ -147,7 +152,7 @@ impl Keeper {
             output: Vec::new(),
             written: 0,
             unflushed: false,
-            gathering: false,
+            looks: 0,
             pings,
             unanswered: 0,
         };
@@ -174,8 +179,8 @@ struct Session<'a> {
     /// How much of `output` the socket has taken.
     written: usize,
     unflushed: bool,
-    /// What waits has waited for a turn.
-    gathering: bool,
+    /// How many turns what waits has waited for more.
+    looks: u32,
     pings: Interval,
     unanswered: u32,
 }
@@ -198,13 +203,22 @@ impl Session<'_> {
         read.map(Ok)
     }
 
-    /// Whether to write a turn of the thread later: what its clients have sent by now leaves
-    /// with it then, in one write, for one look more.
+    /// Whether to write a turn of the thread later: what its clients have sent by then leaves
+    /// with it, in one write. A message that is still alone after one turn waits no longer.
     fn gathers(&mut self, cx: &mut Context<'_>) -> bool {
-        let anew = self.output.is_empty() && self.keeper.shared.outbox.has_any();
-        self.gathering = anew && !self.gathering;
+        let waiting = self.keeper.shared.outbox.waiting();
+        let most = match waiting.messages {
+            0 => 0,
+            1 => 1,
+            _ => LOOKS,
+        };
+        if !self.output.is_empty() || self.looks >= most || waiting.bytes >= ENOUGH {
+            self.looks = 0;
+            return false;
+        }
+        self.looks += 1;
         // Comes back after the sockets were looked at, unlike a wake-up.
-        self.gathering && pin!(yield_now()).poll(cx).is_pending()
+        pin!(yield_now()).poll(cx).is_pending()
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<std::convert::Infallible>> {
@@ -251,16 +265,12 @@ impl Session<'_> {
         let inbox = &self.keeper.inbox;
         if payload.len() <= COPIED {
             let body = Bytes::copy_from_slice(&self.input[payload]);
-            deliver(inbox, &self.input[subject], &self.input[headers], body);
+            inbox.deliver(&self.input[subject], read(&self.input[headers], body));
             self.input.advance(length);
         } else {
             let whole = self.input.split_to(length).freeze();
-            deliver(
-                inbox,
-                &whole[subject],
-                &whole[headers],
-                whole.slice(payload),
-            );
+            let body = whole.slice(payload);
+            inbox.deliver(&whole[subject], read(&whole[headers], body));
         }
     }
 
@@ -304,12 +314,6 @@ impl Session<'_> {
         }
         Poll::Ready(Ok(()))
     }
-}
-
-fn deliver(inbox: &Inbox, subject: &[u8], headers: &[u8], payload: Bytes) {
-    // What is not UTF-8 is no subject of ours: it finds nobody, and is counted.
-    let subject = std::str::from_utf8(subject).unwrap_or_default();
-    inbox.deliver(subject, read(headers, payload));
 }
 
 /// What a reply says.

@@ -12,6 +12,14 @@ use crate::dispatch::broker::{Outgoing, PublishError};
 /// Bytes that may wait; one message may overshoot.
 const MOST: usize = 16 * 1024 * 1024;
 
+/// How much text waits.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Waiting {
+    /// Messages, and other operations.
+    pub(super) messages: usize,
+    pub(super) bytes: usize,
+}
+
 /// The text that waits.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
@@ -23,6 +31,8 @@ pub(super) struct Outbox {
 #[derive(Debug, Default)]
 struct State {
     bytes: Vec<u8>,
+    /// How many messages and other operations they are.
+    messages: usize,
     open: bool,
 }
 
@@ -32,6 +42,7 @@ impl Outbox {
         let mut state = self.state.lock();
         state.bytes.clear();
         state.bytes.extend_from_slice(first.as_bytes());
+        state.messages = usize::from(!first.is_empty());
         state.open = true;
     }
 
@@ -52,6 +63,7 @@ impl Outbox {
                 return Err(PublishError::Full);
             }
             write(message, &mut state.bytes);
+            state.messages += 1;
         }
         self.writer.wake();
         Ok(())
@@ -62,12 +74,17 @@ impl Outbox {
         let mut state = self.state.lock();
         if state.open {
             state.bytes.extend_from_slice(line.as_bytes());
+            state.messages += 1;
         }
     }
 
-    /// Whether anything waits.
-    pub(super) fn has_any(&self) -> bool {
-        !self.state.lock().bytes.is_empty()
+    /// How much waits.
+    pub(super) fn waiting(&self) -> Waiting {
+        let state = self.state.lock();
+        Waiting {
+            messages: state.messages,
+            bytes: state.bytes.len(),
+        }
     }
 
     /// Swaps what waits into `batch`, which must be empty; `writer` is woken when more comes.
@@ -76,6 +93,7 @@ impl Outbox {
         let mut state = self.state.lock();
         let was_full = state.bytes.len() >= MOST;
         std::mem::swap(&mut state.bytes, batch);
+        state.messages = 0;
         drop(state);
         if was_full {
             self.relieved.notify_waiters();

@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::yield_now;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::link::ENOUGH;
 use super::*;
 use crate::dispatch::inbox::Ticket;
 
@@ -296,7 +297,7 @@ async fn two_servers_one_of_which_is_there() {
 }
 
 #[tokio::test]
-async fn what_comes_with_the_next_look_at_the_sockets_leaves_in_the_same_write() {
+async fn what_comes_with_the_next_looks_at_the_sockets_leaves_in_the_same_write() {
     let server = Played::new().await;
     let rig = Rig::at(&server.url);
     let mut client = server.welcome().await;
@@ -305,9 +306,43 @@ async fn what_comes_with_the_next_look_at_the_sockets_leaves_in_the_same_write()
     // Resumes once the runtime has looked at what its sockets have.
     yield_now().await;
     rig.publish("call.f", None, b"second").await;
+    yield_now().await;
+    rig.publish("call.f", None, b"third").await;
     // One reading takes what one write has brought.
     let read = String::from_utf8(client.fill_buf().await.unwrap().to_vec()).unwrap();
-    assert!(read.contains("first") && read.contains("second"), "{read}");
+    let all = ["first", "second", "third"];
+    assert!(all.iter().all(|body| read.contains(body)), "{read}");
+}
+
+#[tokio::test]
+async fn what_is_alone_or_much_waits_less_for_others() {
+    let server = Played::new().await;
+    let rig = Rig::at(&server.url);
+    let mut client = server.welcome().await;
+    rig.until(true, 1).await;
+    let mut turns = Vec::new();
+    for bodies in [vec![1], vec![1, 1], vec![1, ENOUGH]] {
+        for size in &bodies {
+            rig.publish("call.f", None, &vec![b'x'; *size]).await;
+        }
+        let mut count = 0;
+        while rig.broker.shared.outbox.waiting().messages > 0 {
+            yield_now().await;
+            count += 1;
+        }
+        turns.push(count);
+        let mut left: usize = bodies.iter().sum();
+        while left > 0 {
+            let read = client.fill_buf().await.unwrap();
+            left -= read.iter().filter(|byte| **byte == b'x').count();
+            let all = read.len();
+            client.consume(all);
+        }
+    }
+    let [alone, several, much] = turns[..] else {
+        panic!("{turns:?}")
+    };
+    assert!(much < alone && alone < several, "{turns:?}");
 }
 
 #[tokio::test]

@@ -13,8 +13,8 @@ use tokio_tungstenite::tungstenite::protocol::frame::Utf8Bytes;
 
 use super::frame::{Frame, MAX_NAME_BYTES, Ref};
 
-/// A frame whose payload begins and ends like an object.
-pub(super) fn array(text: &Utf8Bytes) -> Option<Frame<'_>> {
+/// A frame whose payload begins and ends like an object, and the payload's text.
+pub(super) fn array(text: &Utf8Bytes) -> Option<(Frame<'_>, &str)> {
     let bytes = text.as_bytes();
     let at = token(bytes, 0, b'[')?;
     let (join_ref, at) = reference(text, at)?;
@@ -28,13 +28,14 @@ pub(super) fn array(text: &Utf8Bytes) -> Option<Frame<'_>> {
         return None;
     }
     let whole: &bytes::Bytes = text.as_ref();
-    Some(Frame {
+    let frame = Frame {
         join_ref,
         reference,
         topic: Cow::Borrowed(topic),
         event: Cow::Borrowed(event),
         payload: Payload::json(whole.slice(start..start + payload.len())),
-    })
+    };
+    Some((frame, payload))
 }
 
 /// White space as JSON has it.
@@ -65,8 +66,11 @@ mod tests {
     /// Where the quick way is taken to its end, both ways have read the same.
     fn agrees(frame: &str) -> bool {
         let text = Utf8Bytes::from(frame.to_owned());
-        let quick = array(&text).filter(|f| Request::from_plain_json(&f.payload.bytes).is_some());
-        if let Some(quick) = &quick {
+        let quick = array(&text).filter(|(frame, payload)| {
+            assert_eq!(frame.payload.bytes, payload.as_bytes());
+            Request::from_plain_text(payload, text.as_ref()).is_some()
+        });
+        if let Some((quick, _)) = &quick {
             assert_eq!(text::decode(Vsn::V2, &text).as_ref(), Ok(quick), "{frame}");
         }
         quick.is_some()

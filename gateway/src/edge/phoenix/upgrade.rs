@@ -10,13 +10,11 @@ use http::header::{
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
+use hyper::upgrade::OnUpgrade;
 use sluice_protocol::{CallError, ErrorCode};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_util::task::TaskTracker;
 
 use super::auth::{Offer, SocketAuth};
@@ -26,6 +24,7 @@ use super::options::Phoenix as Options;
 use super::origin;
 use super::service::CallService;
 use super::socket::{Shared, Socket};
+use super::transport::{ClientSocket, Wire};
 use crate::edge::identity::{CHALLENGE, Peer};
 use crate::edge::version_source::Named;
 use crate::identity::Session;
@@ -297,14 +296,14 @@ async fn serve<C: CallService, A: SocketAuth>(
     ticket: Ticket<live::Socket>,
 ) {
     let upgraded = match upgrade.await {
-        Ok(upgraded) => TokioIo::new(upgraded),
+        Ok(upgraded) => upgraded,
         Err(error) => {
             tracing::debug!(%error, "the connection ended before it became a socket");
             return;
         }
     };
     let config = websocket_config(shared.options.max_frame_bytes);
-    let transport = WebSocketStream::from_raw_socket(upgraded, Role::Server, Some(config)).await;
+    let transport = ClientSocket::new(upgraded, config).await;
     let transport = Socket::new(transport, shared, vsn, session, address)
         .listed_as(ticket)
         .speaking(version)
@@ -324,7 +323,7 @@ pub(super) fn websocket_config(max_frame_bytes: usize) -> WebSocketConfig {
 
 /// Reads on for a moment: a connection that is closed with bytes unread is reset, and a reset may
 /// overtake the close frame that says why.
-async fn linger(mut io: TokioIo<Upgraded>) {
+async fn linger(mut io: Wire) {
     let (time, mut bytes) = LINGER;
     let rest = async {
         io.shutdown().await?;

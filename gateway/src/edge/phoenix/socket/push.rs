@@ -42,11 +42,12 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
 
     /// A frame that is plainly a call, as most are; false: it is to be read as any frame.
     pub(super) fn on_plain_call(&mut self, text: &Utf8Bytes) -> bool {
-        let frame = match self.vsn {
+        let read = match self.vsn {
             Vsn::V2 => quick::array(text),
             Vsn::V1 => None,
         };
-        let Some(frame) = frame.filter(|f| f.topic != "phoenix" && !f.event.starts_with("phx_"))
+        let Some((frame, payload)) =
+            read.filter(|(f, _)| f.topic != "phoenix" && !f.event.starts_with("phx_"))
         else {
             return false;
         };
@@ -60,7 +61,7 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
             return false;
         }
         // That this is one object, and so the frame is what it seemed, shows here.
-        let Some(request) = Request::from_plain_json(&frame.payload.bytes) else {
+        let Some(request) = Request::from_plain_text(payload, text.as_ref()) else {
             return false;
         };
         let channel = Arc::clone(channel);
