@@ -34,11 +34,12 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 const MISSED_PINGS: u32 = 2;
 /// Room for messages that stays when they are written.
 const KEPT: usize = 1024 * 1024;
-/// How many turns of the thread messages wait for others, where there are several: fewer and larger
-/// writes are less work for everybody up to the worker (docs/performance.md).
+/// How many turns of the thread a few messages wait for more: fewer and larger writes are less
+/// work for everybody up to the worker (docs/performance.md).
 const LOOKS: u32 = 3;
-/// So many bytes wait for no more.
-pub(super) const ENOUGH: usize = 64 * 1024;
+/// So many bytes are more than a few messages. Clients that send more at once send it in larger
+/// pieces if they are not looked at too often.
+pub(super) const MANY: usize = 8 * 1024;
 /// Payloads up to here are copied, so that one that is kept does not keep what was read with it.
 const COPIED: usize = 4096;
 
@@ -204,15 +205,15 @@ impl Session<'_> {
     }
 
     /// Whether to write a turn of the thread later: what its clients have sent by then leaves
-    /// with it, in one write. A message that is still alone after one turn waits no longer.
+    /// with it, in one write. Few messages wait some turns, one that stays alone does not.
     fn gathers(&mut self, cx: &mut Context<'_>) -> bool {
         let waiting = self.keeper.shared.outbox.waiting();
         let most = match waiting.messages {
             0 => 0,
-            1 => 1,
-            _ => LOOKS,
+            2.. if waiting.bytes < MANY => LOOKS,
+            _ => 1,
         };
-        if !self.output.is_empty() || self.looks >= most || waiting.bytes >= ENOUGH {
+        if !self.output.is_empty() || self.looks >= most {
             self.looks = 0;
             return false;
         }

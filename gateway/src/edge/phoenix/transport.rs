@@ -8,6 +8,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use futures_util::{Sink, Stream};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -30,6 +31,8 @@ pub(super) struct ClientSocket {
 #[derive(Debug)]
 pub(super) struct Wire {
     io: Io,
+    /// What came with the request already.
+    early: Bytes,
     /// Bytes that were read and are no message's. Also those of frames that are none: after one
     /// of those it is never 0 again.
     left: usize,
@@ -46,18 +49,19 @@ enum Io {
 impl ClientSocket {
     /// The server's side of a connection that was upgraded.
     pub(super) async fn new(upgraded: Upgraded, config: WebSocketConfig) -> Self {
-        let (io, read) = match downcast::<TokioIo<TcpStream>>(upgraded) {
-            Ok(Parts { io, read_buf, .. }) => (Io::Tcp(io.into_inner()), read_buf.to_vec()),
-            Err(upgraded) => (Io::Other(TokioIo::new(upgraded)), Vec::new()),
+        let (io, early) = match downcast::<TokioIo<TcpStream>>(upgraded) {
+            Ok(Parts { io, read_buf, .. }) => (Io::Tcp(io.into_inner()), read_buf),
+            Err(upgraded) => (Io::Other(TokioIo::new(upgraded)), Bytes::new()),
         };
-        Self::over(io, read, config).await
+        Self::over(io, early, config).await
     }
 
-    async fn over(io: Io, read: Vec<u8>, config: WebSocketConfig) -> Self {
-        let left = read.len();
-        let (wire, role, config) = (Wire { io, left }, Role::Server, Some(config));
+    async fn over(io: Io, early: Bytes, config: WebSocketConfig) -> Self {
+        let left = 0;
+        let (wire, config) = (Wire { io, early, left }, Some(config));
         Self {
-            socket: WebSocketStream::from_partially_read(wire, read, role, config).await,
+            // Not `from_partially_read`, whose buffer forgets how large it is to be.
+            socket: WebSocketStream::from_raw_socket(wire, Role::Server, config).await,
             drained: false,
         }
     }
@@ -108,8 +112,8 @@ impl Wire {
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         match &self.io {
             // Whoever reads hears of errors.
-            Io::Tcp(tcp) => tcp.poll_read_ready(cx).map(drop),
-            Io::Other(_) => Poll::Ready(()),
+            Io::Tcp(tcp) if self.early.is_empty() => tcp.poll_read_ready(cx).map(drop),
+            Io::Tcp(_) | Io::Other(_) => Poll::Ready(()),
         }
     }
 
@@ -143,7 +147,13 @@ impl AsyncRead for Wire {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let polled = match &mut self.io {
+        let this = &mut *self;
+        let polled = match &mut this.io {
+            _ if !this.early.is_empty() => {
+                let fit = this.early.len().min(buffer.remaining());
+                buffer.put_slice(&this.early.split_to(fit));
+                Poll::Ready(Ok(()))
+            }
             Io::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buffer),
             Io::Other(other) => Pin::new(other).poll_read(cx, buffer),
         };
@@ -187,13 +197,15 @@ mod tests {
 
     use super::*;
 
-    async fn pair() -> (TcpStream, ClientSocket) {
+    /// A client, and its socket, which has `early` at once.
+    async fn pair(early: &[u8]) -> (TcpStream, ClientSocket) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (client, server) = tokio::join!(TcpStream::connect(address), listener.accept());
         let (client, io) = (client.unwrap(), Io::Tcp(server.unwrap().0));
         client.set_nodelay(true).unwrap();
-        let socket = ClientSocket::over(io, Vec::new(), WebSocketConfig::default()).await;
+        let early = Bytes::copy_from_slice(early);
+        let socket = ClientSocket::over(io, early, WebSocketConfig::default()).await;
         (client, socket)
     }
 
@@ -226,7 +238,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_where_all_was_given_the_connection_alone_is_asked() {
-        let (mut client, mut socket) = pair().await;
+        let (mut client, mut socket) = pair(&[]).await;
         for n in 0..3 {
             client.write_all(&frame(TEXT, "a")).await.unwrap();
             assert_eq!(text(&mut socket).await, "a");
@@ -267,9 +279,10 @@ mod tests {
             texts.extend(whole);
         }
         for size in (1..20).chain([64, 306, 400]) {
-            let (client, mut socket) = pair().await;
+            let (early, bytes) = bytes.split_at(size.min(30));
+            let (client, mut socket) = pair(early).await;
             let (mut reads, mut client) = client.into_split();
-            let (bytes, last) = (bytes.clone(), frame(TEXT, "last"));
+            let (bytes, last) = (bytes.to_vec(), frame(TEXT, "last"));
             let writer = tokio::spawn(async move {
                 for chunk in bytes.chunks(size).chain([&last[..]]) {
                     client.write_all(chunk).await.unwrap();
