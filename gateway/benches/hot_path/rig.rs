@@ -62,7 +62,7 @@ impl Broker for Echo {
     fn send(&self, message: &Outgoing<'_>) -> Result<(), PublishError> {
         if let Some(reply) = &message.reply {
             let result = Frame::Result(Payload::json(message.body.clone()));
-            self.0.deliver(reply, Delivery::Frame(result));
+            self.0.deliver(reply.as_bytes(), Delivery::Frame(result));
         }
         Ok(())
     }
