@@ -451,8 +451,10 @@ impl Pipeline {
         let Some(asked) = asked else {
             return Box::pin(self.dispatcher.send(call));
         };
-        let (due, dispatcher) = (call.deadline(), self.dispatcher.clone());
-        let send = move |call| dispatcher.send(call);
-        Box::pin(async move { Ok(self.once.run(asked, call, send).await?.due(due)) })
+        let dispatcher = self.dispatcher.clone();
+        Box::pin(
+            self.once
+                .run(asked, call, move |call| dispatcher.send(call)),
+        )
     }
 }

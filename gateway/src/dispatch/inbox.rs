@@ -213,6 +213,18 @@ mod tests {
     }
 
     #[test]
+    fn each_of_many_is_found() {
+        let inbox = Inbox::new("_INBOX.sluice.g.0");
+        let tickets: Vec<_> = (0..300).map(|_| inbox.open(BOUNDS, 1)).collect();
+        assert!(tickets[299].subject().starts_with("_INBOX.sluice.g.0.12b-"));
+        for ticket in &tickets {
+            inbox.deliver(ticket.subject().as_bytes(), Delivery::NoResponders);
+            assert_eq!(ticket.mailbox().try_next(), Some(Delivery::NoResponders));
+        }
+        assert_eq!(inbox.stats.unknown.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
     fn late_and_forged_replies_are_counted_and_dropped() {
         let inbox = Inbox::new("_INBOX.sluice.g.0");
         let first = inbox.open(BOUNDS, 1);
@@ -220,6 +232,12 @@ mod tests {
         drop(first);
         let second = inbox.open(BOUNDS, 1);
         assert_eq!(inbox.len(), 1);
+        let real = second.subject();
+        let secret = real.rsplit_once('-').unwrap().1;
+        for slot in ["zz", "", "+0", "000000000", "\u{b9}", "1", "0-0"] {
+            let subject = format!("_INBOX.sluice.g.0.{slot}-{secret}");
+            inbox.deliver(subject.as_bytes(), Delivery::NoResponders);
+        }
         for subject in [
             late.as_str(),
             "_INBOX.sluice.g.0.0-000000000000000000000000",
@@ -231,6 +249,6 @@ mod tests {
             inbox.deliver(subject.as_bytes(), Delivery::NoResponders);
         }
         assert_eq!(second.mailbox().try_next(), None);
-        assert_eq!(inbox.stats.unknown.load(Ordering::Relaxed), 6);
+        assert_eq!(inbox.stats.unknown.load(Ordering::Relaxed), 13);
     }
 }

@@ -205,7 +205,7 @@ impl Session<'_> {
     }
 
     /// Whether to write a turn of the thread later: what its clients have sent by then leaves
-    /// with it, in one write. Few messages wait some turns, one that stays alone does not.
+    /// with it, in one write. Messages wait one turn; a few of them, but not one alone, some more.
     fn gathers(&mut self, cx: &mut Context<'_>) -> bool {
         let waiting = self.keeper.shared.outbox.waiting();
         let most = match waiting.messages {

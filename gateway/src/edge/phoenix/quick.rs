@@ -7,14 +7,22 @@
 
 use std::borrow::Cow;
 
-use sluice_protocol::Payload;
 use sluice_protocol::scan::{plain_string, token};
-use tokio_tungstenite::tungstenite::protocol::frame::Utf8Bytes;
 
-use super::frame::{Frame, MAX_NAME_BYTES, Ref};
+use super::frame::{MAX_NAME_BYTES, Ref};
 
-/// A frame whose payload begins and ends like an object, and the payload's text.
-pub(super) fn array(text: &Utf8Bytes) -> Option<(Frame<'_>, &str)> {
+/// The parts of a frame.
+pub(super) struct Parts<'a> {
+    pub(super) join_ref: Option<Ref<'a>>,
+    pub(super) reference: Option<Ref<'a>>,
+    pub(super) topic: &'a str,
+    pub(super) event: &'a str,
+    /// It begins and ends like an object.
+    pub(super) payload: &'a str,
+}
+
+/// A frame whose payload is probably an object.
+pub(super) fn array(text: &str) -> Option<Parts<'_>> {
     let bytes = text.as_bytes();
     let at = token(bytes, 0, b'[')?;
     let (join_ref, at) = reference(text, at)?;
@@ -27,15 +35,13 @@ pub(super) fn array(text: &Utf8Bytes) -> Option<(Frame<'_>, &str)> {
     if !(payload.starts_with('{') && payload.ends_with('}')) {
         return None;
     }
-    let whole: &bytes::Bytes = text.as_ref();
-    let frame = Frame {
+    Some(Parts {
         join_ref,
         reference,
-        topic: Cow::Borrowed(topic),
-        event: Cow::Borrowed(event),
-        payload: Payload::json(whole.slice(start..start + payload.len())),
-    };
-    Some((frame, payload))
+        topic,
+        event,
+        payload,
+    })
 }
 
 /// White space as JSON has it.
@@ -57,20 +63,26 @@ fn reference(text: &str, at: usize) -> Option<(Option<Ref<'_>>, usize)> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use sluice_protocol::Request;
+    use sluice_protocol::{Payload, Request};
+    use tokio_tungstenite::tungstenite::protocol::frame::Utf8Bytes;
 
     use super::*;
-    use crate::edge::phoenix::frame::Vsn;
+    use crate::edge::phoenix::frame::{Frame, Vsn};
     use crate::edge::phoenix::text;
 
     /// Where the quick way is taken to its end, both ways have read the same.
     fn agrees(frame: &str) -> bool {
         let text = Utf8Bytes::from(frame.to_owned());
-        let quick = array(&text).filter(|(frame, payload)| {
-            assert_eq!(frame.payload.bytes, payload.as_bytes());
-            Request::from_plain_text(payload, text.as_ref()).is_some()
-        });
-        if let Some((quick, _)) = &quick {
+        let quick = array(&text)
+            .filter(|parts| Request::from_plain_text(parts.payload, text.as_ref()).is_some())
+            .map(|parts| Frame {
+                join_ref: parts.join_ref,
+                reference: parts.reference,
+                topic: Cow::Borrowed(parts.topic),
+                event: Cow::Borrowed(parts.event),
+                payload: Payload::json(parts.payload.to_owned()),
+            });
+        if let Some(quick) = &quick {
             assert_eq!(text::decode(Vsn::V2, &text).as_ref(), Ok(quick), "{frame}");
         }
         quick.is_some()

@@ -41,7 +41,8 @@ use super::{binary, text};
 use crate::identity::Session;
 use crate::live::{self, Ticket};
 
-/// A transport of WebSocket messages: a `WebSocketStream`, or channels in tests.
+/// A transport of WebSocket messages: a [`ClientSocket`](super::transport::ClientSocket), or
+/// channels in tests.
 pub(super) trait Transport:
     Stream<Item = Result<Message, WsError>> + Sink<Message, Error = WsError> + Unpin
 {

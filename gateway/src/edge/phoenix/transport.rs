@@ -25,6 +25,8 @@ pub(super) struct ClientSocket {
     socket: WebSocketStream<Wire>,
     /// Nothing is left of what was read.
     drained: bool,
+    /// A ping was read, and nothing flushed since: whoever reads writes the pong.
+    owes_pong: bool,
 }
 
 /// Their bytes.
@@ -33,9 +35,11 @@ pub(super) struct Wire {
     io: Io,
     /// What came with the request already.
     early: Bytes,
-    /// Bytes that were read and are no message's. Also those of frames that are none: after one
-    /// of those it is never 0 again.
+    /// Bytes that were read and are not accounted for by messages. After a message in several
+    /// frames it is never 0 again.
     left: usize,
+    #[cfg(test)]
+    reads: usize,
 }
 
 #[derive(Debug)]
@@ -57,12 +61,19 @@ impl ClientSocket {
     }
 
     async fn over(io: Io, early: Bytes, config: WebSocketConfig) -> Self {
-        let left = 0;
-        let (wire, config) = (Wire { io, early, left }, Some(config));
+        let wire = Wire {
+            io,
+            early,
+            left: 0,
+            #[cfg(test)]
+            reads: 0,
+        };
+        let config = Some(config);
         Self {
             // Not `from_partially_read`, whose buffer forgets how large it is to be.
             socket: WebSocketStream::from_raw_socket(wire, Role::Server, config).await,
             drained: false,
+            owes_pong: false,
         }
     }
 
@@ -81,7 +92,9 @@ impl Stream for ClientSocket {
         }
         let polled = Pin::new(&mut self.socket).poll_next(cx);
         if let Poll::Ready(Some(Ok(message))) = &polled {
-            self.drained = self.socket.get_mut().gave(message);
+            let is_all = self.socket.get_mut().gave(message);
+            self.owes_pong |= message.is_ping();
+            self.drained = is_all && !self.owes_pong;
         }
         polled
     }
@@ -99,7 +112,9 @@ impl Sink<Message> for ClientSocket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WsError>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
+        let polled = Pin::new(&mut self.socket).poll_flush(cx);
+        self.owes_pong &= polled.is_pending();
+        polled
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WsError>> {
@@ -119,12 +134,11 @@ impl Wire {
 
     /// A message was made of what was read; whether nothing is left of that then.
     fn gave(&mut self, message: &Message) -> bool {
-        if matches!(message, Message::Text(_) | Message::Binary(_)) {
+        if !message.is_close() {
             // A message takes as many bytes at least, so nothing is left if these were all.
             self.left = self.left.saturating_sub(least_bytes(message.len()));
-            return self.left == 0;
         }
-        false
+        self.left == 0
     }
 }
 
@@ -146,6 +160,10 @@ impl AsyncRead for Wire {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        #[cfg(test)]
+        {
+            self.reads += 1;
+        }
         let before = buffer.filled().len();
         let this = &mut *self;
         let polled = match &mut this.io {
@@ -190,116 +208,4 @@ impl AsyncWrite for Wire {
 }
 
 #[cfg(test)]
-mod tests {
-    use futures_util::{FutureExt, SinkExt, StreamExt};
-    use tokio::io::AsyncWriteExt;
-    use tokio::net::TcpListener;
-
-    use super::*;
-
-    /// A client, and its socket, which has `early` at once.
-    async fn pair(early: &[u8]) -> (TcpStream, ClientSocket) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (client, server) = tokio::join!(TcpStream::connect(address), listener.accept());
-        let (client, io) = (client.unwrap(), Io::Tcp(server.unwrap().0));
-        client.set_nodelay(true).unwrap();
-        let early = Bytes::copy_from_slice(early);
-        let socket = ClientSocket::over(io, early, WebSocketConfig::default()).await;
-        (client, socket)
-    }
-
-    /// A frame with a mask of zeros.
-    fn frame(first: u8, payload: &str) -> Vec<u8> {
-        let length = payload.len();
-        let mut bytes = match length {
-            0..126 => vec![first, 0x80 | length as u8],
-            _ => [&[first, 0xfe], &(length as u16).to_be_bytes()[..]].concat(),
-        };
-        bytes.extend([0; 4]);
-        bytes.extend(payload.as_bytes());
-        bytes
-    }
-
-    const TEXT: u8 = 0x81;
-    /// The first frame of a text, and its last.
-    const BEGINS: u8 = 0x01;
-    const ENDS: u8 = 0x80;
-    const PING: u8 = 0x89;
-
-    async fn text(socket: &mut ClientSocket) -> String {
-        loop {
-            match socket.next().await.unwrap().unwrap() {
-                Message::Text(text) => return text.to_string(),
-                other => assert!(other.is_ping(), "{other:?}"),
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn only_where_all_was_given_the_connection_alone_is_asked() {
-        let (mut client, mut socket) = pair(&[]).await;
-        for n in 0..3 {
-            client.write_all(&frame(TEXT, "a")).await.unwrap();
-            assert_eq!(text(&mut socket).await, "a");
-            assert!(socket.drained, "message {n}");
-            assert!(socket.next().now_or_never().is_none());
-        }
-        let two = [frame(TEXT, "b"), frame(TEXT, "c")].concat();
-        client.write_all(&two).await.unwrap();
-        assert_eq!(text(&mut socket).await, "b");
-        assert!(!socket.drained, "another one is there");
-        assert_eq!(text(&mut socket).await, "c");
-        assert!(socket.drained);
-        // The pong is written by whoever asks for the next message.
-        client.write_all(&frame(PING, "p")).await.unwrap();
-        assert!(socket.next().await.unwrap().unwrap().is_ping());
-        assert!(!socket.drained);
-        client.write_all(&frame(TEXT, "d")).await.unwrap();
-        assert_eq!(text(&mut socket).await, "d");
-        assert!(!socket.drained, "never again");
-        drop(client);
-        assert!(socket.next().await.is_none_or(|last| last.is_err()));
-    }
-
-    #[tokio::test]
-    async fn nothing_is_left_lying_however_it_comes() {
-        let long = "x".repeat(300);
-        let (mut bytes, mut texts) = (Vec::new(), Vec::new());
-        for (first, payload, whole) in [
-            (TEXT, "a", Some("a")),
-            (TEXT, long.as_str(), Some(long.as_str())),
-            (TEXT, "", Some("")),
-            (BEGINS, "fi", None),
-            (PING, "p", None),
-            (ENDS, "rst", Some("first")),
-            (TEXT, "b", Some("b")),
-        ] {
-            bytes.extend(frame(first, payload));
-            texts.extend(whole);
-        }
-        for size in (1..20).chain([64, 306, 400]) {
-            let (early, bytes) = bytes.split_at(size.min(30));
-            let (client, mut socket) = pair(early).await;
-            let (mut reads, mut client) = client.into_split();
-            let (bytes, last) = (bytes.to_vec(), frame(TEXT, "last"));
-            let writer = tokio::spawn(async move {
-                for chunk in bytes.chunks(size).chain([&last[..]]) {
-                    client.write_all(chunk).await.unwrap();
-                    tokio::task::yield_now().await;
-                }
-                client
-            });
-            for whole in texts.iter().chain(&["last"]) {
-                assert_eq!(text(&mut socket).await, *whole, "in chunks of {size}");
-            }
-            socket.flush().await.unwrap();
-            let mut pong = [0; 3];
-            tokio::io::AsyncReadExt::read_exact(&mut reads, &mut pong)
-                .await
-                .unwrap();
-            assert_eq!(pong, [0x8a, 1, b'p']);
-            drop(writer.await.unwrap());
-        }
-    }
-}
+mod tests;

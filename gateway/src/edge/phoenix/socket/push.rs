@@ -46,12 +46,11 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
             Vsn::V2 => quick::array(text),
             Vsn::V1 => None,
         };
-        let Some((frame, payload)) =
-            read.filter(|(f, _)| f.topic != "phoenix" && !f.event.starts_with("phx_"))
+        let Some(frame) = read.filter(|f| f.topic != "phoenix" && !f.event.starts_with("phx_"))
         else {
             return false;
         };
-        let Some(channel) = self.channels.get(frame.topic.as_ref()) else {
+        let Some(channel) = self.channels.get(frame.topic) else {
             return false;
         };
         let is_call = frame.event == channel.rules.event
@@ -61,7 +60,7 @@ impl<T: Transport, C: CallService, A: SocketAuth> Socket<T, C, A> {
             return false;
         }
         // That this is one object, and so the frame is what it seemed, shows here.
-        let Some(request) = Request::from_plain_text(payload, text.as_ref()) else {
+        let Some(request) = Request::from_plain_text(frame.payload, text.as_ref()) else {
             return false;
         };
         let channel = Arc::clone(channel);

@@ -7,7 +7,8 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use http::{HeaderMap, Method, Request, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
 use serde_json::{Value, json};
 use sluice_protocol::CallError;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -61,11 +62,11 @@ pub(super) async fn serve<C: CallService>(sockets: Arc<Sockets<C, Claims>>) -> S
                 let response = sockets.upgrade(&mut request, ());
                 async move { Ok::<_, std::convert::Infallible>(response) }
             });
-            let http = hyper::server::conn::http1::Builder::new();
-            let connection = http
-                .serve_connection(TokioIo::new(tcp), service)
-                .with_upgrades();
-            tokio::spawn(connection);
+            tokio::spawn(async move {
+                let http = Builder::new(TokioExecutor::new());
+                let io = TokioIo::new(tcp);
+                http.serve_connection_with_upgrades(io, service).await
+            });
         }
     });
     address
