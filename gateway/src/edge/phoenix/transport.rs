@@ -54,7 +54,7 @@ impl ClientSocket {
     /// The server's side of a connection that was upgraded.
     pub(super) async fn new(upgraded: Upgraded, config: WebSocketConfig) -> Self {
         let (io, early) = match downcast::<TokioIo<TcpStream>>(upgraded) {
-            Ok(Parts { io, read_buf, .. }) => (Io::Tcp(io.into_inner()), read_buf),
+            Ok(Parts { io, read_buf, .. }) => (Io::Tcp(io.into_inner()), kept(read_buf)),
             Err(upgraded) => (Io::Other(TokioIo::new(upgraded)), Bytes::new()),
         };
         Self::over(io, early, config).await
@@ -142,6 +142,14 @@ impl Wire {
     }
 }
 
+/// The same bytes; without any, not the large buffer that they were read into either.
+fn kept(bytes: Bytes) -> Bytes {
+    if bytes.is_empty() {
+        return Bytes::new();
+    }
+    bytes
+}
+
 /// The bytes of a client's frame with so large a payload (RFC 6455 §5.2): of a message in several
 /// frames, or with a longer head than it needs, less than it has.
 fn least_bytes(payload: usize) -> usize {
@@ -170,6 +178,7 @@ impl AsyncRead for Wire {
             _ if !this.early.is_empty() => {
                 let fit = this.early.len().min(buffer.remaining());
                 buffer.put_slice(&this.early.split_to(fit));
+                this.early = kept(std::mem::take(&mut this.early));
                 Poll::Ready(Ok(()))
             }
             Io::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buffer),
