@@ -37,8 +37,7 @@ const KEPT: usize = 1024 * 1024;
 /// How many turns of the thread a few messages wait for more: fewer and larger writes are less
 /// work for everybody up to the worker (docs/performance.md).
 const LOOKS: u32 = 3;
-/// So many bytes are more than a few messages. Clients that send more at once send it in larger
-/// pieces if they are not looked at too often.
+/// So many bytes are more than a few messages: a write that has them is large enough.
 pub(super) const MANY: usize = 8 * 1024;
 /// Payloads up to here are copied, so that one that is kept does not keep what was read with it.
 const COPIED: usize = 4096;
