@@ -75,40 +75,27 @@ impl Request {
     /// # Errors
     /// `invalid_request`, saying what is wrong.
     pub fn from_json(body: &Bytes) -> Result<Self, CallError> {
-        if let Some(request) = Self::from_plain_json(body) {
+        let plain = std::str::from_utf8(body).ok();
+        if let Some(request) = plain.and_then(|text| Self::from_plain_text(text, body)) {
             return Ok(request);
         }
         let mut d = serde_json::Deserializer::from_slice(body);
-        let mut fields = d
+        let fields = d
             .deserialize_map(FieldsVisitor)
             .and_then(|fields| d.end().map(|()| fields))
             .map_err(|e| invalid(format!("the request is not a valid JSON object: {e}")))?;
-        let args = match fields.args.take() {
-            Some(raw) if raw != "null" => body.slice_ref(raw.as_bytes()),
-            _ => no_args().bytes,
-        };
-        fields.into_request(Payload::json(args))
+        fields.into_request(body)
     }
 
-    /// Reads a request from JSON that is plain: sound, its own texts without escapes. `None`: ask
-    /// [`Self::from_json`], which takes more and says what is wrong.
-    #[must_use]
-    pub fn from_plain_json(body: &Bytes) -> Option<Self> {
-        Self::from_plain_text(std::str::from_utf8(body).ok()?, body)
-    }
-
-    /// The same from `text`, which is a part of `whole`: the args will be, too.
+    /// Reads a request from `text` that is plain: sound JSON, its own texts without escapes. It is a
+    /// part of `whole`, and the args will be, too. `None`: ask [`Self::from_json`], which takes
+    /// more and says what is wrong.
     ///
     /// # Panics
     /// If it is no part of it.
     #[must_use]
     pub fn from_plain_text(text: &str, whole: &Bytes) -> Option<Self> {
-        let mut fields = quick::fields(text)?;
-        let args = match fields.args.take() {
-            Some(raw) if raw != "null" => whole.slice_ref(raw.as_bytes()),
-            _ => no_args().bytes,
-        };
-        fields.into_request(Payload::json(args)).ok()
+        quick::fields(text)?.into_request(whole).ok()
     }
 
     /// Reads a request from MessagePack.
@@ -219,7 +206,12 @@ impl<'de> Visitor<'de> for FieldsVisitor {
 }
 
 impl Fields<'_> {
-    fn into_request(self, args: Payload) -> Result<Request, CallError> {
+    /// The request; its args are a part of `whole`, of which the fields were read.
+    fn into_request(self, whole: &Bytes) -> Result<Request, CallError> {
+        let args = match self.args {
+            Some(raw) if raw != "null" => Payload::json(whole.slice_ref(raw.as_bytes())),
+            _ => no_args(),
+        };
         let present = |f: &Option<Cow<'_, str>>| f.as_deref().is_some_and(|t| !t.is_empty());
         let missing: Vec<&str> = [
             ("request_type", &self.request_type),

@@ -125,7 +125,8 @@ mod tests {
     use crate::Request;
 
     fn quick(text: &str) -> Option<Request> {
-        Request::from_plain_json(&Bytes::copy_from_slice(text.as_bytes()))
+        let whole = Bytes::copy_from_slice(text.as_bytes());
+        Request::from_plain_text(std::str::from_utf8(&whole).unwrap(), &whole)
     }
 
     /// The other reader alone: bytes after which no plain reader is tried.

@@ -149,6 +149,15 @@ impl Played {
         Self { listener, url }
     }
 
+    /// A server, who is connected to it, and what it sees of them after [`Self::welcome`].
+    async fn linked() -> (Self, Rig, BufReader<TcpStream>) {
+        let server = Self::new().await;
+        let rig = Rig::at(&server.url);
+        let client = server.welcome().await;
+        rig.until(true, 1).await;
+        (server, rig, client)
+    }
+
     async fn accept(&self) -> BufReader<TcpStream> {
         BufReader::new(self.listener.accept().await.unwrap().0)
     }
@@ -173,10 +182,7 @@ async fn line(client: &mut BufReader<TcpStream>) -> String {
 
 #[tokio::test]
 async fn replies_in_any_pieces() {
-    let server = Played::new().await;
-    let rig = Rig::at(&server.url);
-    let mut client = server.welcome().await;
-    rig.until(true, 1).await;
+    let (_server, rig, mut client) = Played::linked().await;
     assert_eq!(rig.broker.max_payload(), 1000);
     let large = "2".repeat(200_000);
     let (first, second) = (rig.ticket(), rig.ticket());
@@ -206,10 +212,7 @@ async fn replies_in_any_pieces() {
 
 #[tokio::test]
 async fn replies_that_make_no_sense_harm_their_call_alone() {
-    let server = Played::new().await;
-    let rig = Rig::at(&server.url);
-    let mut client = server.welcome().await;
-    rig.until(true, 1).await;
+    let (_server, rig, mut client) = Played::linked().await;
     let (bad, good) = (rig.ticket(), rig.ticket());
     let mut bytes = format!("HMSG {} 1 14 14\r\nNATS/1.0\r\nA:", bad.subject()).into_bytes();
     bytes.extend_from_slice(b"\xff\xff\r\n");
@@ -268,10 +271,7 @@ async fn what_is_no_nats_server_is_left_and_tried_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_is_silent_is_left() {
-    let server = Played::new().await;
-    let rig = Rig::at(&server.url);
-    let mut client = server.welcome().await;
-    rig.until(true, 1).await;
+    let (server, rig, mut client) = Played::linked().await;
     for _ in 0..2 {
         assert_eq!(line(&mut client).await, "PING\r\n");
     }
@@ -298,10 +298,7 @@ async fn two_servers_one_of_which_is_there() {
 
 #[tokio::test]
 async fn what_comes_with_the_next_looks_at_the_sockets_leaves_in_the_same_write() {
-    let server = Played::new().await;
-    let rig = Rig::at(&server.url);
-    let mut client = server.welcome().await;
-    rig.until(true, 1).await;
+    let (_server, rig, mut client) = Played::linked().await;
     rig.publish("call.f", None, b"first").await;
     // Resumes once the runtime has looked at what its sockets have.
     yield_now().await;
@@ -316,10 +313,7 @@ async fn what_comes_with_the_next_looks_at_the_sockets_leaves_in_the_same_write(
 
 #[tokio::test]
 async fn what_is_alone_or_many_waits_less_for_others() {
-    let server = Played::new().await;
-    let rig = Rig::at(&server.url);
-    let mut client = server.welcome().await;
-    rig.until(true, 1).await;
+    let (_server, rig, mut client) = Played::linked().await;
     let mut turns = Vec::new();
     for bodies in [vec![1], vec![1, 1], vec![1, MANY]] {
         for size in &bodies {

@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
+use tokio_util::either::Either;
 
 /// The messages of one client.
 #[derive(Debug)]
@@ -42,20 +43,21 @@ pub(super) struct Wire {
     reads: usize,
 }
 
-#[derive(Debug)]
-enum Io {
-    /// The client's connection itself.
-    Tcp(TcpStream),
-    /// It, behind TLS or whatever else.
-    Other(TokioIo<Upgraded>),
-}
+/// The client's connection itself, or it behind TLS or whatever else.
+type Io = Either<TcpStream, TokioIo<Upgraded>>;
 
 impl ClientSocket {
     /// The server's side of a connection that was upgraded.
     pub(super) async fn new(upgraded: Upgraded, config: WebSocketConfig) -> Self {
         let (io, early) = match downcast::<TokioIo<TcpStream>>(upgraded) {
-            Ok(Parts { io, read_buf, .. }) => (Io::Tcp(io.into_inner()), kept(read_buf)),
-            Err(upgraded) => (Io::Other(TokioIo::new(upgraded)), Bytes::new()),
+            Ok(Parts { io, read_buf, .. }) => (Either::Left(io.into_inner()), read_buf),
+            Err(upgraded) => (Either::Right(TokioIo::new(upgraded)), Bytes::new()),
+        };
+        // No bytes must not keep the large buffer that they were read into.
+        let early = if early.is_empty() {
+            Bytes::new()
+        } else {
+            early
         };
         Self::over(io, early, config).await
     }
@@ -127,8 +129,8 @@ impl Wire {
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         match &self.io {
             // Whoever reads hears of errors.
-            Io::Tcp(tcp) if self.early.is_empty() => tcp.poll_read_ready(cx).map(drop),
-            Io::Tcp(_) | Io::Other(_) => Poll::Ready(()),
+            Either::Left(tcp) if self.early.is_empty() => tcp.poll_read_ready(cx).map(drop),
+            Either::Left(_) | Either::Right(_) => Poll::Ready(()),
         }
     }
 
@@ -140,14 +142,6 @@ impl Wire {
         }
         self.left == 0
     }
-}
-
-/// The same bytes; without any, not the large buffer that they were read into either.
-fn kept(bytes: Bytes) -> Bytes {
-    if bytes.is_empty() {
-        return Bytes::new();
-    }
-    bytes
 }
 
 /// The bytes of a client's frame with so large a payload (RFC 6455 §5.2): of a message in several
@@ -173,16 +167,12 @@ impl AsyncRead for Wire {
             self.reads += 1;
         }
         let before = buffer.filled().len();
-        let this = &mut *self;
-        let polled = match &mut this.io {
-            _ if !this.early.is_empty() => {
-                let fit = this.early.len().min(buffer.remaining());
-                buffer.put_slice(&this.early.split_to(fit));
-                this.early = kept(std::mem::take(&mut this.early));
-                Poll::Ready(Ok(()))
-            }
-            Io::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buffer),
-            Io::Other(other) => Pin::new(other).poll_read(cx, buffer),
+        let polled = if self.early.is_empty() {
+            Pin::new(&mut self.io).poll_read(cx, buffer)
+        } else {
+            let fit = self.early.len().min(buffer.remaining());
+            buffer.put_slice(&self.early.split_to(fit));
+            Poll::Ready(Ok(()))
         };
         self.left += buffer.filled().len() - before;
         polled
@@ -195,24 +185,15 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.io {
-            Io::Tcp(tcp) => Pin::new(tcp).poll_write(cx, bytes),
-            Io::Other(other) => Pin::new(other).poll_write(cx, bytes),
-        }
+        Pin::new(&mut self.io).poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.io {
-            Io::Tcp(tcp) => Pin::new(tcp).poll_flush(cx),
-            Io::Other(other) => Pin::new(other).poll_flush(cx),
-        }
+        Pin::new(&mut self.io).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.io {
-            Io::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
-            Io::Other(other) => Pin::new(other).poll_shutdown(cx),
-        }
+        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
 

@@ -44,7 +44,7 @@ async fn connection() -> (TcpStream, TcpStream) {
 
 async fn pair() -> (TcpStream, ClientSocket) {
     let (client, server) = connection().await;
-    let (io, config) = (Io::Tcp(server), WebSocketConfig::default());
+    let (io, config) = (Either::Left(server), WebSocketConfig::default());
     (client, ClientSocket::over(io, Bytes::new(), config).await)
 }
 
@@ -196,7 +196,7 @@ async fn a_connection_without_tls_is_used_itself() {
     let early = [&request[..], &frame(TEXT, "early"), &frame(TEXT, "too")].concat();
     client.write_all(&early).await.unwrap();
     let mut socket = in_time(sockets.recv()).await.unwrap();
-    assert!(matches!(socket.socket.get_ref().io, Io::Tcp(_)));
+    assert!(matches!(socket.socket.get_ref().io, Either::Left(_)));
     assert_eq!(text(&mut socket).await, "early");
     assert_eq!(text(&mut socket).await, "too");
     client.write_all(&frame(TEXT, "later")).await.unwrap();
